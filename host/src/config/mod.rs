@@ -1,0 +1,3 @@
+//! The pipeline file and its settings, as plain data.
+
+pub mod pipeline;

@@ -1,0 +1,1 @@
+//! Egresses: readers of committed streams.

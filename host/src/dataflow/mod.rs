@@ -1,0 +1,3 @@
+//! The dataflow: elements on edges between step-driven tasks.
+
+pub mod element;

@@ -1,0 +1,8 @@
+//! Tidemill's host: sources, dataflow, the wasm boundary, checkpoints and the command line, over `tidemill-storage`.
+//! Layers and their arrows: docs/architecture.md.
+
+pub mod config;
+pub mod connector;
+pub mod dataflow;
+pub mod operator;
+pub mod state;

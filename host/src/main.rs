@@ -1,0 +1,3 @@
+//! The `tidemill` command.
+
+fn main() {}

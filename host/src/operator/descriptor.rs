@@ -1,0 +1,109 @@
+//! What an operator says of itself: the JSON that `describe` returns, checked. Its schema: wit/descriptor.schema.json.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the descriptor format that this host reads.
+pub const DESCRIPTOR_VERSION: u32 = 1;
+
+/// Name, ports, states, timers, metrics, wishes and configuration schema of an operator. Indexes in WIT calls are
+/// indexes into these lists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descriptor {
+    /// Format version, [`DESCRIPTOR_VERSION`].
+    pub descriptor: u32,
+    /// The operator's name.
+    pub name: String,
+    /// The operator's own version.
+    #[serde(default)]
+    pub version: String,
+    /// Inputs; at least one.
+    pub inputs: Vec<Port>,
+    /// Output ports; may be none.
+    #[serde(default)]
+    pub outputs: Vec<Port>,
+    /// Keyed states.
+    #[serde(default)]
+    pub states: Vec<StateDescriptor>,
+    /// Timers.
+    #[serde(default)]
+    pub timers: Vec<TimerDescriptor>,
+    /// Metrics.
+    #[serde(default)]
+    pub metrics: Vec<MetricDescriptor>,
+    /// What the host should call beyond `process`.
+    #[serde(default)]
+    pub wants: Wants,
+    /// JSON Schema of the configuration, if the operator gives one.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
+}
+
+/// An input or output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Port {
+    /// Its name, used in pipeline files.
+    pub name: String,
+}
+
+/// A keyed state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateDescriptor {
+    /// Its name; renaming it starts it empty.
+    pub name: String,
+    /// Its kind.
+    pub kind: StateKind,
+}
+
+/// Kinds of keyed state that the host keeps. Reducing and aggregating state are SDK kinds over value state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateKind {
+    /// One value per key.
+    Value,
+    /// Sub-keys with values, in byte order, per key.
+    Map,
+    /// Appended values per key.
+    List,
+}
+
+/// A timer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimerDescriptor {
+    /// Its name.
+    pub name: String,
+}
+
+/// A metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricDescriptor {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: MetricKind,
+}
+
+/// Kinds of metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetricKind {
+    /// Only grows; committed with the epoch.
+    Counter,
+    /// The last value set.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// What the host should call beyond `process`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wants {
+    /// Call `on-watermark` whenever the watermark moves.
+    #[serde(default)]
+    pub watermarks: bool,
+}
