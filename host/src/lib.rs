@@ -9,3 +9,4 @@ pub mod dataflow;
 pub mod job;
 pub mod operator;
 pub mod state;
+pub mod wasm;
