@@ -5,7 +5,9 @@ pub mod error;
 pub mod hash;
 pub mod headers;
 pub mod ids;
+pub mod state;
 pub mod time;
+pub mod timer;
 
 pub use batch::{Batch, Column, OptionalColumn};
 pub use error::{Error, Kind, Result};
