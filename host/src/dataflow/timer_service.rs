@@ -65,35 +65,51 @@ impl TimerService {
     }
 
     /// Commits the current call: the timers it was given are gone, its timer operations take effect in order, and its
-    /// state writes stay. On an error (a key of another subtask, an unreal time) nothing of the call has happened in the
-    /// queues; roll it back.
+    /// state writes stay. On an error (a key of another subtask, an unreal time, too much state in one epoch) the queues
+    /// are as before; roll the call back.
     pub fn commit_call(&mut self, context: &mut Context) -> Result<(), StateError> {
         context.timers.iter().try_for_each(|op| check_op(op, &context.state))?;
-        if let Some((domain, count)) = self.delivered {
-            for timer in self.queue(domain).iter().take(count) {
-                context.state.delete_timer(domain, timer.timer, &timer.key, timer.time)?;
+        let mut done = Vec::new();
+        if let Err(error) = self.apply(context, &mut done) {
+            for (domain, inserted, timer) in done.into_iter().rev() {
+                match inserted {
+                    true => self.queue_mut(domain).remove(&timer),
+                    false => self.queue_mut(domain).insert(timer),
+                };
             }
+            return Err(error);
         }
-        for op in &context.timers {
-            // The state keeps one entry per timer, so that only the queue has to know whether this changes anything; a
-            // delivered timer registered again was deleted above and is put back here.
-            match op.register {
-                true => context.state.put_timer(op.domain, op.timer, &op.key, op.time)?,
-                false => context.state.delete_timer(op.domain, op.timer, &op.key, op.time)?,
-            }
-        }
-        // From here on nothing fails.
-        if let Some((domain, count)) = self.delivered.take() {
-            (0..count).for_each(|_| drop(self.queue_mut(domain).pop_first()));
+        self.delivered = None;
+        context.state.commit_call();
+        Ok(())
+    }
+
+    /// Writes to state only what changes a queue: operators register the timer of a window or day with every event.
+    /// `done`: whether each changed timer was inserted.
+    fn apply(&mut self, context: &mut Context, done: &mut Vec<(TimeDomain, bool, Timer)>) -> Result<(), StateError> {
+        let state = &mut context.state;
+        let (domain, count) = self.delivered.unwrap_or((TimeDomain::EventTime, 0));
+        for _ in 0..count {
+            let Some(timer) = self.queue_mut(domain).pop_first() else { break };
+            let deleted = state.delete_timer(domain, timer.timer, &timer.key, timer.time);
+            done.push((domain, false, timer));
+            deleted?;
         }
         for TimerOp { register, domain, timer, key, time } in context.timers.drain(..) {
-            let timer = Timer { time, timer, key: key.into_boxed_slice() };
-            match register {
-                true => self.queue_mut(domain).insert(timer),
-                false => self.queue_mut(domain).remove(&timer),
-            };
+            let entry = Timer { time, timer, key: key.into_boxed_slice() };
+            if register {
+                if self.queue(domain).contains(&entry) {
+                    continue;
+                }
+                state.put_timer(domain, timer, &entry.key, time)?;
+                self.queue_mut(domain).insert(entry.clone());
+                done.push((domain, true, entry));
+            } else if self.queue_mut(domain).remove(&entry) {
+                let deleted = state.delete_timer(domain, timer, &entry.key, time);
+                done.push((domain, false, entry));
+                deleted?;
+            }
         }
-        context.state.commit_call();
         Ok(())
     }
 
