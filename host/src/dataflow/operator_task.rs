@@ -194,11 +194,7 @@ impl OperatorNode {
                 self.schedule.calls.push(ScheduledCall::Timers { timers, watermark, clock });
                 Ok(Some(Called::More(output)))
             }
-            Ok(other) => {
-                self.timers.put_back(fired);
-                Ok(Some(other))
-            }
-            Err(failure) => Err(failure),
+            other => other.map(Some),
         }
     }
 
@@ -215,10 +211,17 @@ impl OperatorNode {
         match result {
             Ok(rejections) => {
                 self.retries = 0;
-                self.keep(call, &rejections, env).map(Called::Done)
+                match self.timers.commit_call(&mut self.context) {
+                    Ok(()) => self.keep(call, &rejections, env).map(Called::Done),
+                    Err(refused) => {
+                        self.timers.roll_back_call(&mut self.context);
+                        let failure = Failure::Trap { message: refused.to_string(), backtrace: String::new() };
+                        self.give_up_or_retry(failure, call, env.now_ms)
+                    }
+                }
             }
             Err(failure) => {
-                self.context.roll_back();
+                self.timers.roll_back_call(&mut self.context);
                 self.give_up_or_retry(failure, call, env.now_ms)
             }
         }
@@ -231,14 +234,6 @@ impl OperatorNode {
         rejections: &[Rejection],
         env: &mut CallEnv<'_>,
     ) -> Result<Vec<(u32, EventBatch)>, TaskFailure> {
-        if let Call::Timers(fired) = call {
-            self.timers.delivered(fired, &mut self.context.state)?;
-        }
-        if !self.context.timers.is_empty() {
-            let ops = std::mem::take(&mut self.context.timers);
-            self.timers.apply(ops, &mut self.context.state)?;
-        }
-        self.context.state.commit_call();
         self.keep_metrics();
         if !rejections.is_empty() {
             self.counters.rejected.fetch_add(rejections.len() as u64, Ordering::Relaxed);

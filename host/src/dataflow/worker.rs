@@ -210,11 +210,10 @@ impl Executor {
         Ok(())
     }
 
-    /// Wakes every task: after a trigger or a commit.
-    pub fn wake_all(&self) {
-        for task in 0..self.shared.slots.len() {
-            self.shared.wake(task);
-        }
+    /// Something that wakes every task: after a barrier was requested, or a commit.
+    pub fn wake_all_handle(&self) -> Box<dyn Fn() + Send> {
+        let shared = self.shared.clone();
+        Box::new(move || (0..shared.slots.len()).for_each(|task| shared.wake(task)))
     }
 }
 
