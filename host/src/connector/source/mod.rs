@@ -1,1 +1,4 @@
 //! Replayable sources.
+
+mod file;
+pub(crate) use file::check_time_pattern;

@@ -1,0 +1,3 @@
+//! Files as partitions.
+mod time;
+pub(crate) use time::check_time_pattern;
