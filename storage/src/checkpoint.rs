@@ -94,3 +94,24 @@ pub struct CheckpointSummary {
     /// Events of output in this epoch, dead letters included.
     pub output_events: u64,
 }
+
+impl Schedule {
+    /// The stored form: a version byte, then postcard.
+    pub fn encode(&self) -> crate::error::Result<bytes::Bytes> {
+        let out = postcard::to_extend(self, vec![1u8])
+            .map_err(|e| crate::error::Error::bug(format!("an input schedule cannot be encoded: {e}")))?;
+        Ok(out.into())
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> crate::error::Result<Schedule> {
+        match bytes.split_first() {
+            Some((1, rest)) => postcard::from_bytes(rest)
+                .map_err(|e| crate::error::Error::corrupt(format!("an input schedule cannot be read: {e}"))),
+            Some((version, _)) => Err(crate::error::Error::corrupt(format!(
+                "an input schedule has version {version}, this program knows version 1"
+            ))),
+            None => Err(crate::error::Error::corrupt("an input schedule is empty")),
+        }
+    }
+}

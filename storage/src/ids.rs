@@ -76,9 +76,8 @@ impl StreamName {
     /// Checks and takes a `scope/stream` name: parts of ASCII letters, digits, `.`, `_` and `-`, at least two.
     pub fn new(name: impl Into<String>) -> Result<StreamName> {
         let name = name.into();
-        let part_ok = |p: &str| {
-            !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-        };
+        let part_ok =
+            |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if name.len() > NAME_BYTES_MAX || !name.contains('/') || !name.split('/').all(part_ok) {
             return Err(Error::invalid(format!(
                 "stream name {name:?}: write scope/stream, in letters, digits, '.', '_' and '-', at most {NAME_BYTES_MAX} bytes"

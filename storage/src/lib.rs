@@ -1,13 +1,28 @@
 //! Durable streams, keyed state and checkpoints, in one redb file. Blocking; knows no wasm, no tokio, no HTTP.
 
+#![forbid(unsafe_code)]
+
 pub mod batch;
+pub mod checkpoint;
+pub mod commit;
 pub mod error;
 pub mod hash;
 pub mod headers;
 pub mod ids;
+pub mod manifest;
+pub mod state;
+pub mod store;
+pub mod stream;
 pub mod time;
 
 pub use batch::{Batch, Column, OptionalColumn};
+pub use checkpoint::*;
+pub use commit::*;
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
+pub use manifest::{BlobEntry, BlobId, Location, Manifest};
+pub use store::{BackendFactory, Clock, PipelineStart, Store, StoreOptions};
+pub use stream::{
+    Appender, EncodedChunk, ReadChunk, SegmentInfo, StreamConfig, StreamInfo, StreamRef, decode_chunk, encode_chunk,
+};
 pub use time::EventTime;
