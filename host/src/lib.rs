@@ -6,3 +6,4 @@ pub mod connector;
 pub mod dataflow;
 pub mod operator;
 pub mod state;
+pub mod wasm;
