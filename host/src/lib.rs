@@ -6,4 +6,5 @@ pub mod connector;
 pub mod dataflow;
 pub mod operator;
 pub mod state;
+pub mod telemetry;
 pub mod wasm;

@@ -47,12 +47,12 @@ if LD_LIBRARY_PATH=$N/lib ldd "$N"/lib/librustc_driver*.so | grep -q 'not found'
 fi
 
 # 3. std for wasm, built by that rustc from Debian's sources (their vendored crates come along). Bitcode is embedded:
-#    without it guests with LTO do not link.
+#    without it guests with LTO do not link. That rustc looks for the sources beside the librustc_driver it loads.
 say "building the standard library for wasm32-unknown-unknown (about a minute and a half)"
 mkdir -p "$W/seed/src"; cd "$W/seed"
 printf '[package]\nname="seed"\nversion="0.0.0"\nedition="2021"\n[lib]\ncrate-type=["rlib"]\n[workspace]\n' >Cargo.toml; : >src/lib.rs
 env -u CARGO_ENCODED_RUSTFLAGS -u RUSTC_WRAPPER -u RUSTC_WORKSPACE_WRAPPER \
-  RUSTC="$R/bin/rustc" LD_LIBRARY_PATH="$N/lib" RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Cembed-bitcode=yes CARGO_TARGET_DIR="$W/seed/target" \
+  RUSTC="$R/bin/rustc" LD_LIBRARY_PATH="$R/lib/$ARCH:$N/lib" RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Cembed-bitcode=yes CARGO_TARGET_DIR="$W/seed/target" \
   cargo build --quiet --release --target wasm32-unknown-unknown -Zbuild-std=std,panic_abort >&2
 L=$N/lib/rustlib/wasm32-unknown-unknown/lib; mkdir -p "$L"
 cp "$W"/seed/target/wasm32-unknown-unknown/release/deps/*.rlib "$L/"; rm -f "$L"/libseed-*.rlib

@@ -4,7 +4,7 @@
 
 use crate::guest_toolchain::{self, GuestToolchain, TARGET};
 use crate::workspace::{Workspace, say};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::process::{Command, Stdio};
 
 const RECIPE: &str = include_str!("rust-wasm-target.sh");
@@ -63,7 +63,7 @@ fn private() -> Result<GuestToolchain> {
     let toolchain = folder.join("toolchain");
     if !guest_toolchain::is_complete(&toolchain) {
         say(&format!("making a private Rust toolchain for {TARGET} in {}", folder.display()));
-        make(&folder).with_context(|| guest_toolchain::both_ways(&toolchain))?;
+        make(&folder).map_err(|error| anyhow!("{error:#}\n{}", guest_toolchain::both_ways(&toolchain)))?;
     }
     if !guest_toolchain::is_complete(&toolchain) {
         bail!(
