@@ -14,6 +14,7 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod time;
+pub mod timer;
 
 pub use batch::{Batch, Column, OptionalColumn};
 pub use checkpoint::*;
