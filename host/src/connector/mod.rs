@@ -61,7 +61,12 @@ pub struct Progress {
 /// A reader of one partition. Never blocks for long: a live reader with nothing to give says `CaughtUp`.
 pub trait PartitionReader: Send {
     /// Appends at most `max_events` events to `out`, and stops early past about `max_bytes`.
-    fn read(&mut self, max_events: usize, max_bytes: usize, out: &mut SourceBatch) -> Result<ReadStatus, ConnectorError>;
+    fn read(
+        &mut self,
+        max_events: usize,
+        max_bytes: usize,
+        out: &mut SourceBatch,
+    ) -> Result<ReadStatus, ConnectorError>;
 
     /// Where it stands: reading again from here gives what would have come next.
     fn position(&self) -> Vec<u8>;

@@ -1,0 +1,355 @@
+//! Keyed state of one subtask: what an operator's calls read and write. Host functions and built-ins call it inside a
+//! call; the operator's task commits or rolls back the call and seals epochs.
+//!
+//! ```text
+//! reads go down     this epoch's overlay (the call's own writes included)   written by calls, undone by the undo log
+//!        |          sealed overlays, newest first                           shared with the committing thread
+//!        v          committed memory                                        deltas that recovery loaded, epochs folded in
+//! ```
+//!
+//! Invariants:
+//! 1. a level that cleared a key, or holds its value, hides everything below it;
+//! 2. an epoch is folded into memory only when it is committed, and in epoch order: memory is always a checkpoint;
+//! 3. every key that is read or written lies in the subtask's key groups: anything else is an error, never silent loss.
+
+mod column_view;
+mod error;
+mod overlay;
+mod scan;
+mod sealed;
+
+pub use column_view::{ColumnView, OptionalColumnView};
+pub use error::StateError;
+pub use overlay::EPOCH_BYTES_MAX;
+pub use scan::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, ScanRange};
+pub use sealed::SealedEpoch;
+
+pub(crate) use error::shown;
+
+use crate::operator::TimeDomain;
+use crate::operator::descriptor::StateKind;
+use overlay::{Found, Overlay, UndoLog};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use tidemill_storage::hash::{hash_key, key_group};
+use tidemill_storage::state::Memory;
+use tidemill_storage::{Epoch, OptionalColumn, timer};
+
+/// Most bytes that one get gives back.
+pub const RESULT_BYTES_MAX: usize = 256 << 20;
+
+/// See the module's words. The default has no states and no key groups.
+#[derive(Debug, Default)]
+pub struct KeyedState {
+    memory: Memory,
+    kinds: Vec<StateKind>,
+    max_parallelism: u32,
+    key_groups: Range<u32>,
+    overlay: Overlay,
+    undo: UndoLog,
+    /// Oldest first.
+    sealed: VecDeque<SealedEpoch>,
+    call_bytes: usize,
+    /// The room of an overlay that was folded in, for the next epoch.
+    spare: Option<Overlay>,
+}
+
+/// A timer in committed state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommittedTimer<'a> {
+    /// The clock it follows.
+    pub domain: TimeDomain,
+    /// When it is due, ms.
+    pub time: i64,
+    /// Index in the descriptor.
+    pub timer: u32,
+    /// Its key.
+    pub key: &'a [u8],
+}
+
+impl KeyedState {
+    /// State on top of what recovery loaded for these key groups. `kinds`: of the descriptor's states, in order.
+    pub fn new(memory: Memory, kinds: Vec<StateKind>, max_parallelism: u32, key_groups: Range<u32>) -> KeyedState {
+        KeyedState { memory, kinds, max_parallelism, key_groups, ..KeyedState::default() }
+    }
+
+    /// Committed entries only.
+    pub fn committed(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Value state, or map state with one sub-key per key: one result per key into `out`, which is emptied first.
+    pub fn get(
+        &self,
+        state: u32,
+        keys: ColumnView<'_>,
+        subkeys: Option<ColumnView<'_>>,
+        out: &mut OptionalColumn,
+    ) -> Result<(), StateError> {
+        out.clear();
+        self.check_single("get", state, subkeys.is_some())?;
+        check_keys(keys, subkeys)?;
+        for i in 0..keys.len() {
+            let key = keys.get(i);
+            let hash = self.locate(state, key)?;
+            let value = self.read(hash, state, key, subkeys.map_or(&[], |subkeys| subkeys.get(i)));
+            if out.data.len() + value.map_or(0, <[u8]>::len) > RESULT_BYTES_MAX {
+                return Err(StateError::TooLarge(format!(
+                    "get on state {state}: the results are over {} MiB; ask for fewer keys at once",
+                    RESULT_BYTES_MAX >> 20
+                )));
+            }
+            out.push(value);
+        }
+        Ok(())
+    }
+
+    /// Value state, or map state with one sub-key per key: one value per key, absent = delete. Repeated keys in order.
+    pub fn put(
+        &mut self,
+        state: u32,
+        keys: ColumnView<'_>,
+        subkeys: Option<ColumnView<'_>>,
+        values: OptionalColumnView<'_>,
+    ) -> Result<(), StateError> {
+        self.check_single("put", state, subkeys.is_some())?;
+        check_keys(keys, subkeys)?;
+        values.check("values")?;
+        check_lengths("values", values.len(), keys.len())?;
+        for i in 0..keys.len() {
+            let (key, value) = (keys.get(i), values.get(i));
+            let place = (self.locate(state, key)?, state, key);
+            self.call_bytes += key.len() + value.map_or(0, <[u8]>::len);
+            match subkeys {
+                None => self.overlay.put_value(&mut self.undo, place, value)?,
+                Some(subkeys) => {
+                    self.call_bytes += subkeys.get(i).len();
+                    self.overlay.put_sub(&mut self.undo, place, subkeys.get(i), value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// List state: appends one value per key. Repeated keys in order.
+    pub fn append(&mut self, state: u32, keys: ColumnView<'_>, values: ColumnView<'_>) -> Result<(), StateError> {
+        let kind = self.kind(state)?;
+        if kind != StateKind::List {
+            let mend = "only list states are appended to; use put, or declare the state as a list";
+            return Err(StateError::WrongKind { call: "append", state, kind: kind_name(kind), mend });
+        }
+        keys.check("keys")?;
+        values.check("values")?;
+        check_lengths("values", values.len(), keys.len())?;
+        for i in 0..keys.len() {
+            let (key, value) = (keys.get(i), values.get(i));
+            let hash = self.locate(state, key)?;
+            let sequence = self.next_sequence(hash, state, key)?;
+            self.call_bytes += key.len() + size_of_val(&sequence) + value.len();
+            self.overlay.put_sub(&mut self.undo, (hash, state, key), &sequence.to_be_bytes(), Some(value))?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything under these keys, whatever the kind.
+    pub fn clear(&mut self, state: u32, keys: ColumnView<'_>) -> Result<(), StateError> {
+        self.kind(state)?;
+        keys.check("keys")?;
+        for i in 0..keys.len() {
+            let key = keys.get(i);
+            let hash = self.locate(state, key)?;
+            self.call_bytes += key.len();
+            self.overlay.clear_key(&mut self.undo, (hash, state, key))?;
+        }
+        Ok(())
+    }
+
+    /// Stores a timer in the reserved state of its clock; a timer already there stays one.
+    pub fn put_timer(&mut self, domain: TimeDomain, timer: u32, key: &[u8], time: i64) -> Result<(), StateError> {
+        self.write_timer(domain, timer, key, time, Some(&[]))
+    }
+
+    /// Removes a timer; nothing happens when it is not there.
+    pub fn delete_timer(&mut self, domain: TimeDomain, timer: u32, key: &[u8], time: i64) -> Result<(), StateError> {
+        self.write_timer(domain, timer, key, time, None)
+    }
+
+    fn write_timer(
+        &mut self,
+        domain: TimeDomain,
+        timer: u32,
+        key: &[u8],
+        time: i64,
+        value: Option<&[u8]>,
+    ) -> Result<(), StateError> {
+        let state = timer_state(domain);
+        let hash = self.locate(state, key)?;
+        self.call_bytes += key.len() + timer::SUB_KEY_BYTES;
+        self.overlay.put_sub(&mut self.undo, (hash, state, key), &timer::sub_key(time, timer), value)
+    }
+
+    /// Timers of committed state, in no order: what a timer service starts from. `Corrupt` for a damaged entry.
+    pub fn timers(&self) -> impl Iterator<Item = tidemill_storage::Result<CommittedTimer<'_>>> {
+        [TimeDomain::EventTime, TimeDomain::ProcessingTime].into_iter().flat_map(|domain| {
+            self.memory.entries_of(timer_state(domain)).map(move |entry| {
+                let (time, timer) = timer::decode_sub_key(entry.sub_key)?;
+                Ok(CommittedTimer { domain, time, timer, key: entry.key })
+            })
+        })
+    }
+
+    /// That the key lies in the subtask's key groups; names a timer's clock or a state in the error.
+    pub fn check_timer_key(&self, domain: TimeDomain, key: &[u8]) -> Result<(), StateError> {
+        self.locate(timer_state(domain), key).map(drop)
+    }
+
+    /// Keeps the writes of the current call.
+    pub fn commit_call(&mut self) {
+        self.undo.commit(&self.overlay);
+        self.call_bytes = 0;
+    }
+
+    /// Drops the writes of the current call: everything is as after the last [`KeyedState::commit_call`].
+    pub fn roll_back_call(&mut self) {
+        self.undo.roll_back(&mut self.overlay);
+        self.call_bytes = 0;
+    }
+
+    /// Bytes of keys, sub-keys and values written by the current call.
+    pub fn call_bytes(&self) -> usize {
+        self.call_bytes
+    }
+
+    /// Ends the epoch: its writes stay readable and are handed out to be encoded. `None` when nothing was written. A
+    /// barrier falls between calls, so what the last call wrote is kept.
+    pub fn seal_epoch(&mut self, epoch: Epoch) -> Option<SealedEpoch> {
+        self.commit_call();
+        if self.overlay.is_empty() {
+            return None;
+        }
+        let overlay = std::mem::replace(&mut self.overlay, self.spare.take().unwrap_or_default());
+        self.undo.commit(&self.overlay);
+        let sealed = SealedEpoch { epoch, overlay: Arc::new(overlay), max_parallelism: self.max_parallelism };
+        self.sealed.push_back(sealed.clone());
+        Some(sealed)
+    }
+
+    /// Folds sealed epochs up to this one into committed memory.
+    pub fn epoch_committed(&mut self, epoch: Epoch) {
+        while let Some(sealed) = self.sealed.pop_front_if(|sealed| sealed.epoch <= epoch) {
+            let memory = &mut self.memory;
+            sealed.overlay.for_each_change(|hash, state, key, sub_key, change| {
+                memory.apply(hash, state, key, sub_key, change);
+            });
+            self.spare = Arc::into_inner(sealed.overlay).and_then(Overlay::recycle).or(self.spare.take());
+        }
+    }
+
+    /// About how much memory the writes of epochs that are not committed yet take.
+    pub fn uncommitted_bytes(&self) -> usize {
+        self.overlays().map(Overlay::bytes).sum()
+    }
+
+    /// Newest first.
+    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+        std::iter::once(&self.overlay).chain(self.sealed.iter().rev().map(|sealed| &*sealed.overlay))
+    }
+
+    #[inline]
+    fn read(&self, hash: u64, state: u32, key: &[u8], sub_key: &[u8]) -> Option<&[u8]> {
+        for overlay in self.overlays() {
+            match overlay.get(hash, state, key, sub_key) {
+                Found::Value(value) => return Some(value),
+                Found::Gone => return None,
+                Found::Below => {}
+            }
+        }
+        self.memory.get(hash, state, key, sub_key)
+    }
+
+    /// The sequence number that a list's next value gets: one after the last that is visible.
+    fn next_sequence(&self, hash: u64, state: u32, key: &[u8]) -> Result<u64, StateError> {
+        let mut last = None;
+        let mut hidden = false;
+        for slot in self.overlays().filter_map(|overlay| overlay.find(hash, state, key)) {
+            last = slot.last_sub_key();
+            hidden = slot.is_cleared();
+            if last.is_some() || hidden {
+                break;
+            }
+        }
+        if last.is_none() && !hidden {
+            last = self.memory.last_sub_key(hash, state, key);
+        }
+        let Some(last) = last else {
+            return Ok(0);
+        };
+        last.try_into().ok().and_then(|last| u64::from_be_bytes(last).checked_add(1)).ok_or_else(|| {
+            StateError::Malformed(format!(
+                "append on state {state}: key {:?} holds entries that are not a list's; the state had another kind before, \
+                 declare the list as a new state",
+                shown(key)
+            ))
+        })
+    }
+
+    /// h(key), when the key is ours.
+    #[inline]
+    fn locate(&self, state: u32, key: &[u8]) -> Result<u64, StateError> {
+        let hash = hash_key(key);
+        let group = key_group(hash, self.max_parallelism);
+        if !self.key_groups.contains(&group.0) {
+            return Err(StateError::outside(state, key, group, &self.key_groups));
+        }
+        Ok(hash)
+    }
+
+    fn kind(&self, state: u32) -> Result<StateKind, StateError> {
+        let declared = self.kinds.len();
+        self.kinds.get(state as usize).copied().ok_or(StateError::Unknown { state, declared })
+    }
+
+    /// That get or put fits the state's kind.
+    fn check_single(&self, call: &'static str, state: u32, has_subkeys: bool) -> Result<(), StateError> {
+        let kind = self.kind(state)?;
+        let mend = match (kind, has_subkeys) {
+            (StateKind::Value, false) | (StateKind::Map, true) => return Ok(()),
+            (StateKind::Value, true) => "it has one value per key; leave the sub-keys out",
+            (StateKind::Map, false) => "give one sub-key per key",
+            (StateKind::List, _) => "use append, scan and clear",
+        };
+        Err(StateError::WrongKind { call, state, kind: kind_name(kind), mend })
+    }
+}
+
+fn timer_state(domain: TimeDomain) -> u32 {
+    match domain {
+        TimeDomain::EventTime => timer::EVENT_TIME,
+        TimeDomain::ProcessingTime => timer::PROCESSING_TIME,
+    }
+}
+
+fn kind_name(kind: StateKind) -> &'static str {
+    match kind {
+        StateKind::Value => "value",
+        StateKind::Map => "map",
+        StateKind::List => "list",
+    }
+}
+
+fn check_keys(keys: ColumnView<'_>, subkeys: Option<ColumnView<'_>>) -> Result<(), StateError> {
+    keys.check("keys")?;
+    let Some(subkeys) = subkeys else {
+        return Ok(());
+    };
+    subkeys.check("sub-keys")?;
+    check_lengths("sub-keys", subkeys.len(), keys.len())
+}
+
+fn check_lengths(what: &str, length: usize, keys: usize) -> Result<(), StateError> {
+    if length != keys {
+        return Err(StateError::Malformed(format!("{keys} keys but {length} {what}: give one per key")));
+    }
+    Ok(())
+}
