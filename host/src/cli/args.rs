@@ -28,8 +28,8 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Show what a component imports, exports and says of itself
     Inspect(InspectArgs),
-    /// Check a pipeline file and the components it names
-    Validate(PipelineArgs),
+    /// Check a pipeline file, its components and its sources, without running it
+    Validate(ValidateArgs),
     /// Run a pipeline until its input ends or Ctrl-C; a further run goes on where this one committed
     Run(RunArgs),
     /// Streams of a data directory
@@ -88,14 +88,32 @@ pub(crate) struct PipelineArgs {
     pub(crate) parallelism: Option<u32>,
 }
 
+/// Settings of the process.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SettingsArg {
+    /// Settings that replace defaults [default: the file that TIDEMILL_SETTINGS names, if any]
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) settings: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ValidateArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArg,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
     #[command(flatten)]
+    pub(crate) settings: SettingsArg,
+    #[command(flatten)]
     pub(crate) data: DataDir,
-    /// Worker threads [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Worker threads, 0 = one per core [default: the settings']
+    #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u16>,
 }
 

@@ -5,7 +5,7 @@ use super::output::{Output, number, size, table};
 use super::{data_dir, time};
 use anyhow::{Result, bail};
 use std::path::Path;
-use tidemill::config::parse;
+use tidemill::config::{Overrides, parse};
 use tidemill_storage::EventTime;
 use tidemill_storage::checkpoint::CheckpointSummary;
 
@@ -26,7 +26,7 @@ fn pipeline_name(argument: &str) -> Result<String> {
     if !argument.ends_with(".toml") {
         return Ok(argument.to_owned());
     }
-    Ok(parse::load(Path::new(argument), &parse::Overrides::default())?.name)
+    Ok(parse::load(Path::new(argument), &Overrides::default())?.name)
 }
 
 /// Events read from all sources so far.

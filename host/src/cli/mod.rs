@@ -32,7 +32,7 @@ pub(crate) fn main() -> ExitCode {
         Command::New(args) => new::run(args, &output),
         Command::Build(args) => build::run(args, &output),
         Command::Inspect(args) => inspect::run(args, &output),
-        Command::Validate(args) => validate::run(args, &output),
+        Command::Validate(args) => validate::run(&args.pipeline, &args.settings, &output),
         Command::Run(args) => run::run(args, &output),
         Command::Stream(command) => stream::run(command, &output),
         Command::Checkpoint(CheckpointCommand::List(args)) => checkpoint::list(args, &output),

@@ -7,9 +7,9 @@ use super::output::{Output, number, table};
 use super::time;
 use anyhow::Result;
 use std::time::Duration;
-use tidemill::config::parse::{self, Overrides};
 use tidemill::config::pipeline::Pipeline;
 use tidemill::config::settings::Settings;
+use tidemill::config::{Overrides, parse};
 use tidemill::job::{self, RunOptions, RunSummary};
 
 /// How often the job is looked at.
@@ -19,12 +19,9 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<()> {
     let overrides = Overrides { set: args.pipeline.set.clone(), parallelism: args.pipeline.parallelism };
     let pipeline = parse::load(&args.pipeline.pipeline, &overrides)?;
     let interrupt = Interrupt::install()?;
-    let workers = args.workers.map(usize::from).or_else(|| std::thread::available_parallelism().ok().map(usize::from));
-    let options = RunOptions {
-        data_dir: args.data.data_dir.clone(),
-        workers: workers.unwrap_or(1),
-        settings: Settings::default(),
-    };
+    let settings = Settings::load(args.settings.settings.as_deref())?;
+    let workers = args.workers.map_or(settings.workers.threads as usize, usize::from);
+    let options = RunOptions { data_dir: args.data.data_dir.clone(), workers, settings };
     let handle = job::start(pipeline.clone(), options)?;
     let mut view = View::new(output);
     let mut stopping = false;

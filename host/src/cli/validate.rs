@@ -1,36 +1,62 @@
-//! `tidemill validate`: reads a pipeline file and the components it names, and says what would run.
+//! `tidemill validate`: reads a pipeline file, its components and its sources, and says what would run. Nothing is run and
+//! no data directory is touched.
 
-use super::args::PipelineArgs;
+use super::args::{PipelineArgs, SettingsArg};
 use super::output::{Output, table};
-use anyhow::Result;
-use tidemill::config::parse::{self, Overrides};
-use tidemill::config::pipeline::{Pipeline, PortRef};
+use super::data_dir;
+use anyhow::{Context, Result};
+use tidemill::config::pipeline::{Edge, InputSpec, Pipeline, PortRef, SourceKind};
+use tidemill::config::settings::Settings;
+use tidemill::config::{Overrides, parse};
+use tidemill::job::graph::{Graph, GraphNode, NodeKind};
+use tidemill::job::{self, RunOptions};
+use tidemill_storage::stream::StreamConfig;
 
-pub(crate) fn run(args: &PipelineArgs, output: &Output) -> Result<()> {
+pub(crate) fn run(args: &PipelineArgs, settings: &SettingsArg, output: &Output) -> Result<()> {
     let overrides = Overrides { set: args.set.clone(), parallelism: args.parallelism };
     let pipeline = parse::load(&args.pipeline, &overrides)?;
-    let nodes = nodes(&pipeline);
-    output.data(|| json(&pipeline, &nodes), || text(&pipeline, &nodes))
+    // A store that is thrown away, in which the streams that the pipeline reads exist: what they hold does not matter.
+    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let store = data_dir::create(scratch.path())?;
+    for source in &pipeline.sources {
+        if let SourceKind::Stream(source) = &source.kind {
+            store.ensure_stream(&source.stream, StreamConfig::default())?;
+        }
+    }
+    let settings = Settings::load(settings.settings.as_deref())?;
+    let options = RunOptions { data_dir: scratch.path().to_owned(), workers: 0, settings };
+    let graph = job::check(&pipeline, &store, &options)?;
+    let nodes: Vec<Node> = graph.nodes.iter().map(|node| Node::new(&pipeline, node)).collect();
+    output.data(|| json(&pipeline, &nodes), || text(&pipeline, &graph, &nodes))
 }
 
-/// One row: name, kind, what feeds it, subtasks.
+/// A line of what would run.
 struct Node {
     name: String,
     kind: &'static str,
     inputs: Vec<String>,
-    parallelism: u32,
+    subtasks: u32,
 }
 
-fn nodes(pipeline: &Pipeline) -> Vec<Node> {
-    let sources = pipeline.sources.iter().map(|source| (&source.name, "source", Vec::new(), 1));
-    let operators = pipeline.operators.iter().map(|operator| {
-        let inputs = operator.inputs.iter().flat_map(|input| &input.from).map(port).collect();
-        (&operator.name, "operator", inputs, operator.parallelism.unwrap_or(pipeline.parallelism))
-    });
-    let sinks = pipeline.sinks.iter().map(|sink| (&sink.name, "sink", sink.inputs.iter().map(port).collect(), 1));
-    let node =
-        |(name, kind, inputs, parallelism): (&String, _, _, _)| Node { name: name.clone(), kind, inputs, parallelism };
-    sources.chain(operators).chain(sinks).map(node).collect()
+impl Node {
+    fn new(pipeline: &Pipeline, node: &GraphNode) -> Node {
+        let (kind, inputs) = match node.kind {
+            NodeKind::Source(_) => ("source", Vec::new()),
+            NodeKind::Operator(i) => ("operator", pipeline.operators[i].inputs.iter().map(input).collect()),
+            NodeKind::Sink(i) => ("sink", pipeline.sinks[i].inputs.iter().map(port).collect()),
+        };
+        Node { name: node.name.clone(), kind, inputs, subtasks: node.parallelism }
+    }
+}
+
+fn input(input: &InputSpec) -> String {
+    let edge = match input.edge {
+        Edge::Keyed => "keyed",
+        Edge::Forward => "forward",
+        Edge::Broadcast => "broadcast",
+        Edge::Rebalance => "rebalance",
+    };
+    format!("{} ({edge})", input.from.iter().map(port).collect::<Vec<_>>().join(" + "))
 }
 
 fn port(port: &PortRef) -> String {
@@ -42,9 +68,7 @@ fn port(port: &PortRef) -> String {
 
 fn json(pipeline: &Pipeline, nodes: &[Node]) -> serde_json::Value {
     let nodes = nodes.iter().map(|node| {
-        serde_json::json!({
-            "name": node.name, "kind": node.kind, "inputs": node.inputs, "parallelism": node.parallelism,
-        })
+        serde_json::json!({ "name": node.name, "kind": node.kind, "inputs": node.inputs, "subtasks": node.subtasks })
     });
     serde_json::json!({
         "valid": true,
@@ -54,9 +78,14 @@ fn json(pipeline: &Pipeline, nodes: &[Node]) -> serde_json::Value {
     })
 }
 
-fn text(pipeline: &Pipeline, nodes: &[Node]) -> String {
-    let rows = nodes
-        .iter()
-        .map(|node| [node.name.clone(), node.kind.to_owned(), node.inputs.join(", "), node.parallelism.to_string()]);
-    format!("{} is valid\n{}", pipeline.name, table(["node", "kind", "fed by", "subtasks"], rows))
+fn text(pipeline: &Pipeline, graph: &Graph, nodes: &[Node]) -> String {
+    let rows =
+        nodes.iter().map(|node| [node.name.clone(), node.kind.into(), node.inputs.join(", "), node.subtasks.to_string()]);
+    format!(
+        "{} is valid: {} nodes, {} edges\n{}",
+        pipeline.name,
+        graph.nodes.len(),
+        graph.edges.len(),
+        table(["node", "kind", "fed by", "subtasks"], rows)
+    )
 }
