@@ -9,4 +9,5 @@ pub mod dataflow;
 pub mod job;
 pub mod operator;
 pub mod state;
+pub mod telemetry;
 pub mod wasm;
