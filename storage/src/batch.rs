@@ -145,6 +145,23 @@ impl OptionalColumn {
         (0..self.len()).map(|i| self.get(i))
     }
 
+    /// Adds values `range` of another column at the end. Panics past its end, like a slice.
+    pub fn extend_from(&mut self, other: &OptionalColumn, events: std::ops::Range<usize>) {
+        if !other.present.is_empty() && self.present.is_empty() {
+            self.present.resize(self.ends.len(), 1);
+        }
+        if !other.present.is_empty() {
+            self.present.extend_from_slice(&other.present[events.clone()]);
+        } else if !self.present.is_empty() {
+            self.present.resize(self.ends.len() + events.len(), 1);
+        }
+        let start = if events.start == 0 { 0 } else { other.ends[events.start - 1] };
+        let end = if events.is_empty() { start } else { other.ends[events.end - 1] };
+        let base = self.data.len() as u32;
+        self.ends.extend(other.ends[events].iter().map(|e| e - start + base));
+        self.data.extend_from_slice(&other.data[start as usize..end as usize]);
+    }
+
     /// Empties it, keeping the memory.
     pub fn clear(&mut self) {
         self.data.clear();
@@ -199,6 +216,36 @@ impl Batch {
         self.values.push(value);
     }
 
+    /// Adds events `range` of another batch at the end, headers too. Panics past its end, like a slice; `Err` when the
+    /// other batch's headers break invariant 5.
+    pub fn extend_from(&mut self, other: &Batch, events: std::ops::Range<usize>) -> Result<()> {
+        if !other.headers.is_empty() {
+            crate::headers::materialise(self);
+            let mut entries = crate::headers::Entries::new(&other.headers);
+            for i in 0..events.end {
+                let entry = entries.next_raw()?;
+                if i >= events.start {
+                    self.headers.extend_from_slice(entry);
+                }
+            }
+        } else if !self.headers.is_empty() {
+            for _ in events.clone() {
+                crate::headers::push_entry(&mut self.headers, &[]);
+            }
+        }
+        self.timestamps.extend_from_slice(&other.timestamps[events.clone()]);
+        self.keys.extend_from(&other.keys, events.clone());
+        self.values.extend_from(&other.values, events);
+        Ok(())
+    }
+
+    /// A copy of events `range`.
+    pub fn slice(&self, events: std::ops::Range<usize>) -> Result<Batch> {
+        let mut out = Batch::default();
+        out.extend_from(self, events)?;
+        Ok(out)
+    }
+
     /// Empties it, keeping the memory.
     pub fn clear(&mut self) {
         self.timestamps.clear();
@@ -233,5 +280,38 @@ impl Batch {
             )));
         }
         crate::headers::check(&self.headers, self.len()).map_err(|e| e.context(what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::push_event;
+
+    #[test]
+    fn slices_and_joins_keep_every_event() {
+        let mut plain = Batch::default();
+        plain.push(EventTime(1), Some(b"a"), Some(b"one"));
+        plain.push(EventTime(2), Some(b""), Some(b"two"));
+        let mut rich = Batch::default();
+        push_event(&mut rich, EventTime(3), None, Some(b"three"), &[("h", b"v")]);
+        push_event(&mut rich, EventTime(4), Some(b"d"), None, &[]);
+        for (first, second) in [(&plain, &rich), (&rich, &plain)] {
+            let mut both = first.clone();
+            both.extend_from(second, 0..2).unwrap();
+            both.check("joined").unwrap();
+            assert_eq!(
+                both.keys.iter().collect::<Vec<_>>(),
+                first.keys.iter().chain(second.keys.iter()).collect::<Vec<_>>()
+            );
+            for cut in 0..=4 {
+                let mut again = both.slice(0..cut).unwrap();
+                again.check("slice").unwrap();
+                again.extend_from(&both, cut..4).unwrap();
+                again.check("joined again").unwrap();
+                assert_eq!(again.values.iter().collect::<Vec<_>>(), both.values.iter().collect::<Vec<_>>());
+                assert_eq!((&again.timestamps, &again.headers), (&both.timestamps, &both.headers));
+            }
+        }
     }
 }

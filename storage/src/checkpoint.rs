@@ -83,7 +83,7 @@ pub enum ScheduledCall {
 }
 
 /// One line of `checkpoint list`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointSummary {
     /// The record.
     pub record: CheckpointRecord,

@@ -1,16 +1,24 @@
-//! The store: opens the data directory, checks its format, reopens after an I/O error; the one door to everything durable.
+//! The store: the one door to everything durable. Reads go to one snapshot each (`shared.rs`), writes are parts for the
+//! committer's thread (`queue.rs`, `committer.rs`); the host holds clones of it everywhere.
 
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
+use crate::decide::{Outcome, Work};
+use crate::directory::{DirectoryLock, HotFile, acquire};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
 use crate::manifest::Manifest;
-use crate::state;
-use crate::stream::{ReadChunk, StreamConfig, StreamInfo};
+use crate::overlay::Snapshot;
+use crate::queue::{Job, Queue, closed};
+use crate::shared::Shared;
+use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
+use crate::{committer, fold, state};
 use bytes::Bytes;
+use crossbeam_channel::{Receiver, bounded};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 /// Wall clock, handed in: ms since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -76,102 +84,249 @@ pub struct PipelineStart {
 }
 
 /// A cheap handle; the store closes with the last one.
-#[derive(Clone, Debug)]
-pub struct Store {}
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
 
-/// Called on the committer's thread when a part is committed or refused.
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    options: StoreOptions,
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<DirectoryLock>>,
+}
+
+/// Called on the committer's thread when a part is committed or refused. It must not wait for the store.
 pub type OnDone = Box<dyn FnOnce(Result<Accepted>) + Send>;
 
-fn later<T>() -> Result<T> {
-    Err(Error::bug("not built yet"))
+/// Operators whose manifests may want folding, that wait for the folder; more are noticed at their next commit.
+const FOLD_REQUESTS_MAX: usize = 256;
+
+impl Inner {
+    fn close(&self) {
+        self.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // A callback may drop the last handle, on a thread of our own: it cannot wait for itself.
+        let ours = threads.iter().any(|handle| handle.thread().id() == thread::current().id());
+        for handle in threads.into_iter().filter(|_| !ours) {
+            if handle.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+        self.shared.close();
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(|e| Error::unavailable(format!("starting the thread {name}: {e}")))
+}
+
+fn fold_all(shared: &Shared, queue: &Queue, at: usize, requests: &Receiver<(String, String)>) {
+    for (pipeline, operator) in requests {
+        // A failed fold loses nothing: the next commit asks again.
+        if let Err(e) = fold::fold(shared, queue, &pipeline, &operator, at) {
+            tracing::warn!(error = %e, "state was not folded");
+        }
+    }
 }
 
 impl Store {
-    /// Opens a data directory, creating it when it is not there.
-    pub fn open(_dir: &Path, _options: StoreOptions) -> Result<Store> {
-        later()
+    /// Opens a data directory, creating it when it is not there. `Refused`: another process owns it, or its format is
+    /// newer.
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Store> {
+        let lock = acquire(dir)?;
+        Store::start(HotFile::of(dir), options, Some(lock))
+            .map_err(|e| e.context(format!("data directory {}", dir.display())))
     }
 
     /// Opens over any backend.
-    pub fn open_with(_factory: impl BackendFactory, _options: StoreOptions) -> Result<Store> {
-        later()
+    pub fn open_with(factory: impl BackendFactory, options: StoreOptions) -> Result<Store> {
+        Store::start(factory, options, None)
     }
 
-    /// After an I/O error: drops the handle and opens again. True = it was reopened.
+    fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
+        let shared = Arc::new(Shared::open(factory, options.cache_bytes, options.checkpoints_retained)?);
+        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes));
+        let (ask, asked) = bounded::<(String, String)>(FOLD_REQUESTS_MAX);
+        let mut threads = Vec::new();
+        let fold_at = options.state_fold_blobs;
+        if fold_at > 0 {
+            let (shared, queue) = (shared.clone(), queue.clone());
+            threads.push(spawn("store-fold", move || fold_all(&shared, &queue, fold_at, &asked))?);
+        }
+        let (committer_shared, committer_queue) = (shared.clone(), queue.clone());
+        threads.push(spawn("store-commit", move || {
+            committer::run(&committer_shared, &committer_queue, |works| {
+                for (pipeline, operator) in fold::changed(works) {
+                    // Full or gone: the next commit asks again.
+                    let _ = ask.try_send((pipeline.to_string(), operator.to_string()));
+                }
+            });
+        })?);
+        let inner = Inner { options, shared, queue, threads: Mutex::new(threads), lock: Mutex::new(lock) };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// After an I/O error: drops the handle and opens again. True = it was reopened. Parts whose outcome was unknown
+    /// are then committed or not: look.
     pub fn reopen_if_failed(&self) -> Result<bool> {
-        later()
+        self.inner.shared.reopen_if_failed()
     }
 
-    /// Finishes what waits and closes the file.
-    pub fn close(&self) {}
+    /// Finishes what waits and closes the file; afterwards every call is `Unavailable`.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    fn ask(&self, work: Work) -> Result<Outcome> {
+        if self.inner.queue.is_taker() {
+            return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
+        }
+        let (answer, answered) = bounded(1);
+        self.inner.queue.push(Job { work, on_done: Box::new(move |outcome| drop(answer.send(outcome))) });
+        answered.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn make_stream(&self, name: &StreamName, config: StreamConfig, exact: bool) -> Result<StreamInfo> {
+        let now_ms = (self.inner.options.clock)();
+        self.ask(Work::CreateStream { name: name.clone(), config, exact, now_ms })?;
+        self.stream(name)?.ok_or_else(|| Error::bug(format!("stream {name} was created but is not there")))
+    }
 
     /// Creates a stream; `Invalid` when it exists with another segment count.
-    pub fn create_stream(&self, _name: &StreamName, _config: StreamConfig) -> Result<StreamInfo> {
-        later()
+    pub fn create_stream(&self, name: &StreamName, config: StreamConfig) -> Result<StreamInfo> {
+        self.make_stream(name, config, true)
     }
 
     /// Creates a stream or gets the one there is, whose segment count is kept.
-    pub fn ensure_stream(&self, _name: &StreamName, _config: StreamConfig) -> Result<StreamInfo> {
-        later()
+    pub fn ensure_stream(&self, name: &StreamName, config: StreamConfig) -> Result<StreamInfo> {
+        match self.stream(name)? {
+            Some(info) => Ok(info),
+            None => self.make_stream(name, config, false),
+        }
     }
 
     /// A stream, if it exists.
-    pub fn stream(&self, _name: &StreamName) -> Result<Option<StreamInfo>> {
-        later()
+    pub fn stream(&self, name: &StreamName) -> Result<Option<StreamInfo>> {
+        self.inner.shared.read(|snapshot| stream::info(snapshot, name))
     }
 
     /// All streams, by name.
     pub fn list_streams(&self) -> Result<Vec<StreamInfo>> {
-        later()
+        self.inner.shared.read(stream::list)
     }
 
-    /// Reads from a position: at least one event below the tail, about `max_bytes`.
-    pub fn read(&self, _position: Position, _max_bytes: usize) -> Result<ReadChunk> {
-        later()
+    /// Reads from a position: the rest of the chunk that holds it, and the chunks after that while all of them together
+    /// keep below `max_bytes`; nothing at the tail. `Truncated` below the head or in another generation; `Corrupt`
+    /// names stream, segment and offset.
+    pub fn read(&self, position: Position, max_bytes: usize) -> Result<ReadChunk> {
+        self.inner.shared.read(|snapshot| stream::read(snapshot, position, max_bytes))
     }
 
-    /// Starts a run of a pipeline: takes the next incarnation durably, which fences older runs.
-    pub fn start_pipeline(&self, _name: &str, _max_parallelism: u32) -> Result<PipelineStart> {
-        later()
+    /// Starts a run of a pipeline: takes the next incarnation durably, which fences older runs. `Invalid` when the max
+    /// parallelism is not the one it was first started with.
+    pub fn start_pipeline(&self, name: &str, max_parallelism: u32) -> Result<PipelineStart> {
+        match self.ask(Work::StartPipeline { name: name.to_string(), max_parallelism })? {
+            Outcome::Started(incarnation, checkpoint) => Ok(PipelineStart { incarnation, checkpoint }),
+            other => Err(wrong_answer(&other)),
+        }
     }
 
     /// The names of all pipelines that ever started.
     pub fn list_pipelines(&self) -> Result<Vec<String>> {
-        later()
+        self.inner.shared.read(|snapshot| snapshot.pipeline_names())
     }
 
     /// The retained checkpoints, newest first.
-    pub fn checkpoints(&self, _pipeline: &str) -> Result<Vec<CheckpointSummary>> {
-        later()
+    pub fn checkpoints(&self, pipeline: &str) -> Result<Vec<CheckpointSummary>> {
+        self.inner.shared.read(|snapshot| {
+            let epochs = snapshot.checkpoint_epochs(pipeline)?;
+            epochs.into_iter().rev().filter_map(|epoch| snapshot.checkpoint(pipeline, epoch).transpose()).collect()
+        })
     }
 
-    /// The input schedules of an epoch: (operator uid, subtask, schedule).
-    pub fn schedules(&self, _pipeline: &str, _epoch: Epoch) -> Result<Vec<(String, u32, Schedule)>> {
-        later()
+    /// The input schedules of a retained epoch: (operator uid, subtask, schedule).
+    pub fn schedules(&self, pipeline: &str, epoch: Epoch) -> Result<Vec<(String, u32, Schedule)>> {
+        let stored = self.inner.shared.read(|snapshot| snapshot.schedules(pipeline, epoch))?;
+        let decode = |(operator, subtask, bytes): (String, u32, Bytes)| match Schedule::decode(&bytes) {
+            Ok(schedule) => Ok((operator, subtask, schedule)),
+            Err(e) => Err(e.context(format!("pipeline {pipeline}, epoch {epoch}, {operator}[{subtask}]"))),
+        };
+        stored.into_iter().map(decode).collect()
     }
 
-    /// The committed state of an operator, for a range of key groups.
-    pub fn load_state(&self, _pipeline: &str, _operator: &str, _key_groups: Range<u32>) -> Result<state::Memory> {
-        later()
+    /// The committed state of an operator, for a range of key groups: the sum of the manifest's blobs.
+    pub fn load_state(&self, pipeline: &str, operator: &str, key_groups: Range<u32>) -> Result<state::Memory> {
+        self.inner.shared.read(|snapshot| {
+            let row = snapshot.pipeline(pipeline)?;
+            let row = row.ok_or_else(|| Error::not_found(format!("pipeline {pipeline} was never started here")))?;
+            let mut memory = state::Memory::new(key_groups, row.max_parallelism);
+            for entry in snapshot.manifest(pipeline, operator)?.unwrap_or_default().blobs {
+                let added = snapshot.blob(&entry).and_then(|blob| memory.apply_delta(&blob));
+                added.map_err(|e| {
+                    e.context(format!("state of pipeline {pipeline}, operator {operator}, blob {}", entry.id.0))
+                })?;
+            }
+            Ok(memory)
+        })
     }
 
-    /// The blobs of an operator's state.
-    pub fn state_manifest(&self, _pipeline: &str, _operator: &str) -> Result<Manifest> {
-        later()
+    /// The blobs of an operator's state; none when it has no state.
+    pub fn state_manifest(&self, pipeline: &str, operator: &str) -> Result<Manifest> {
+        Ok(self.inner.shared.read(|snapshot| snapshot.manifest(pipeline, operator))?.unwrap_or_default())
+    }
+
+    /// Folds the blobs of an operator's state now, once, as the background does; `at` = how many of similar size are
+    /// enough. False: there was nothing to fold.
+    pub fn fold_state(&self, pipeline: &str, operator: &str, at: usize) -> Result<bool> {
+        if self.inner.queue.is_taker() {
+            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
+        }
+        fold::fold(&self.inner.shared, &self.inner.queue, pipeline, operator, at)
     }
 
     /// A named marker.
-    pub fn marker(&self, _name: &str) -> Result<Option<Bytes>> {
-        later()
+    pub fn marker(&self, name: &str) -> Result<Option<Bytes>> {
+        self.inner.shared.read(|snapshot| snapshot.marker(name))
     }
 
-    /// Hands a part to the committer. Waits while too much waits already. The callback runs on the committer's thread.
-    pub fn submit(&self, _part: Part, on_done: OnDone) {
-        on_done(later());
+    /// Hands a part to the committer. Waits while too much waits already. The callback runs on the committer's thread,
+    /// and must not wait for the store.
+    pub fn submit(&self, part: Part, on_done: OnDone) {
+        let on_done = Box::new(move |outcome: Result<Outcome>| on_done(outcome.and_then(accepted)));
+        self.inner.queue.push(Job { work: Work::Part(part), on_done });
     }
 
     /// Hands a part to the committer and waits for the outcome.
-    pub fn commit(&self, _part: Part) -> Result<Accepted> {
-        later()
+    pub fn commit(&self, part: Part) -> Result<Accepted> {
+        self.ask(Work::Part(part)).and_then(accepted)
     }
+}
+
+fn accepted(outcome: Outcome) -> Result<Accepted> {
+    match outcome {
+        Outcome::Accepted(accepted) => Ok(accepted),
+        other => Err(wrong_answer(&other)),
+    }
+}
+
+fn wrong_answer(outcome: &Outcome) -> Error {
+    Error::bug(format!("the committer answered another question: {outcome:?}"))
 }

@@ -1,12 +1,15 @@
 //! Streams: a scope/stream is segments, each owning a range of the hash space; a segment is a run of immutable chunks.
 //!
-//! [`chunk`] is the encoded form of a batch, [`Appender`] routes events to segments and fills chunks, the committer
+//! [`EncodedChunk`] is the stored form of a batch, [`Appender`] routes events to segments and fills chunks, the committer
 //! gives them offsets, [`crate::Store::read`] reads them back by position.
 
-pub mod chunk;
-pub mod writer;
+mod read;
+mod writer;
 
-pub use chunk::{EncodedChunk, decode_chunk, encode_chunk};
+pub use crate::codec::chunk::{
+    CHUNK_HEADER_BYTES, CHUNK_RAW_BYTES_MAX, CHUNK_TARGET_BYTES, EncodedChunk, decode_chunk, encode_chunk,
+};
+pub(crate) use read::{info, list, read};
 pub use writer::Appender;
 
 use crate::batch::Batch;

@@ -1,0 +1,53 @@
+//! Group commit: the one writer. Takes all parts that wait in `queue.rs`, lets `decide.rs` judge them against one
+//! snapshot, has `redb_io.rs` write what was accepted in one transaction, and tells each its outcome.
+
+use crate::decide::{Outcome, Work, decide_group};
+use crate::error::{Error, Kind, Result};
+use crate::queue::{Job, Queue};
+use crate::redb_io::apply;
+use crate::shared::Shared;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs until the queue is closed and empty. `committed` hears of every group that was written.
+pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work])) {
+    while let Some(jobs) = queue.take() {
+        let (works, callbacks): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|Job { work, on_done }| (work, on_done)).unzip();
+        let answers = match catch_unwind(AssertUnwindSafe(|| commit_group(shared, &works))) {
+            Ok(Ok(answers)) => {
+                committed(&works);
+                answers
+            }
+            Ok(Err(e)) => works.iter().map(|_| Err(e.clone())).collect(),
+            Err(_) => {
+                let e = Error::unavailable("the commit failed inside redb; its outcome is unknown: reopen and look");
+                shared.latch(&e);
+                works.iter().map(|_| Err(e.clone())).collect()
+            }
+        };
+        for (on_done, answer) in callbacks.into_iter().zip(answers) {
+            // A callback that panics is its owner's fault; the other parts must hear their outcome all the same.
+            if catch_unwind(AssertUnwindSafe(|| on_done(answer))).is_err() {
+                tracing::error!("a commit callback panicked");
+            }
+        }
+    }
+}
+
+/// One group. `Err` = no part was decided, or the outcome of all is unknown.
+fn commit_group(shared: &Shared, works: &[Work]) -> Result<Vec<Result<Outcome>>> {
+    let (changes, answers) = shared.read(|snapshot| decide_group(snapshot, works, shared.checkpoints_retained))?;
+    if changes.is_empty() {
+        return Ok(answers);
+    }
+    shared.with_database(|db| apply(db, &changes)).map_err(|e| {
+        if matches!(e.kind(), Kind::Bug | Kind::Invalid) {
+            // Found before redb's commit: the transaction was dropped and changed nothing.
+            return e;
+        }
+        let e = Error::new(e.kind(), format!("{e}; the outcome is unknown: reopen the store and look"));
+        shared.latch(&e);
+        e
+    })?;
+    Ok(answers)
+}

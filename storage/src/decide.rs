@@ -1,0 +1,354 @@
+//! Decides what a part does, without doing it: checks it against a snapshot and the parts accepted before it in the
+//! group, and notes its changes on the overlay. The committer calls [`decide_group`], `redb_io.rs` writes the outcome.
+//!
+//! Invariants:
+//! 1. a part is accepted whole or changes nothing;
+//! 2. a pipeline's epochs are committed one after the other, by its newest incarnation alone;
+//! 3. a stream's watermark, a segment's head and tail never go back, and head <= tail;
+//! 4. a blob is stored exactly while a manifest names it;
+//! 5. ids of streams and blobs are never used twice.
+
+use crate::checkpoint::{CheckpointRecord, CheckpointSummary};
+use crate::codec::chunk;
+use crate::commit::{Accepted, Append, EpochCommit, MarkerSwap, Part};
+use crate::error::{Error, Result};
+use crate::hash::MAX_PARALLELISM_MAX;
+use crate::ids::{Epoch, Generation, Incarnation, NAME_BYTES_MAX, Offset, Position, StreamId, StreamName};
+use crate::manifest::{BlobEntry, BlobId, Location};
+use crate::overlay::{Changes, Overlay, Snapshot};
+use crate::row::{ChunkKey, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow, equal_ranges};
+use crate::stream::{EncodedChunk, StreamConfig, StreamRef};
+use bytes::Bytes;
+
+/// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
+pub(crate) const FREED_CHUNKS_MAX: usize = 4_096;
+
+/// What the committer is asked.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A part of a client or pipeline.
+    Part(Part),
+    /// Create a stream; `exact` = an existing one must have this config.
+    CreateStream { name: StreamName, config: StreamConfig, exact: bool, now_ms: i64 },
+    /// Take the next incarnation.
+    StartPipeline { name: String, max_parallelism: u32 },
+    /// Put one blob in the place of several that lie side by side in a manifest.
+    Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Accepted(Accepted),
+    Started(Incarnation, Option<CheckpointRecord>),
+    /// False: the manifest has changed meanwhile, nothing was done.
+    Folded(bool),
+}
+
+impl Work {
+    /// Bytes that wait with it.
+    pub(crate) fn bytes(&self) -> usize {
+        let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
+        match self {
+            Work::Part(Part::Append(a)) => append(a),
+            Work::Part(Part::Epoch(e)) => {
+                e.outputs.iter().map(append).sum::<usize>()
+                    + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
+                    + e.schedules.iter().map(|s| s.2.len()).sum::<usize>()
+            }
+            Work::Part(Part::Marker(m)) => m.value.len(),
+            Work::Fold { blob, .. } => blob.len(),
+            Work::CreateStream { .. } | Work::StartPipeline { .. } => 0,
+        }
+    }
+}
+
+/// Decides a group: the changes of all accepted works together, and an answer for each. `Err` = the snapshot could not
+/// be read, nothing is decided.
+pub(crate) fn decide_group(
+    snapshot: &dyn Snapshot,
+    works: &[Work],
+    checkpoints_retained: usize,
+) -> Result<(Changes, Vec<Result<Outcome>>)> {
+    let mut group = Overlay::new(snapshot);
+    let mut answers = Vec::with_capacity(works.len());
+    for work in works {
+        let mut part = Overlay::new(&group);
+        match decide(&mut part, work, checkpoints_retained) {
+            Ok(outcome) => {
+                let changes = part.changes;
+                group.changes.absorb(changes);
+                answers.push(Ok(outcome));
+            }
+            Err(e) if matches!(e.kind(), crate::Kind::Unavailable | crate::Kind::Full) => return Err(e),
+            Err(e) => answers.push(Err(e)),
+        }
+    }
+    Ok((group.changes, answers))
+}
+
+fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Result<Outcome> {
+    match work {
+        Work::Part(Part::Append(append)) => {
+            let first = self::append(o, append)?;
+            Ok(Outcome::Accepted(Accepted { first_offsets: vec![first] }))
+        }
+        Work::Part(Part::Epoch(commit)) => epoch(o, commit, checkpoints_retained).map(Outcome::Accepted),
+        Work::Part(Part::Marker(swap)) => {
+            marker(o, swap)?;
+            Ok(Outcome::Accepted(Accepted::default()))
+        }
+        Work::CreateStream { name, config, exact, now_ms } => create_stream(o, name, *config, *exact, *now_ms),
+        Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
+        Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
+    }
+}
+
+fn check_name(what: &str, name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(Error::invalid(format!("{what} name {name:?}: 1 to {NAME_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn stream_row(o: &Overlay<'_>, stream: StreamRef) -> Result<StreamRow> {
+    let row = o
+        .stream(stream.id)?
+        .ok_or_else(|| Error::invalid(format!("stream {} does not exist here: look it up by name again", stream.id)))?;
+    if row.generation != stream.generation {
+        return Err(Error::truncated(format!(
+            "stream {} is in generation {}, not {}: it was created anew; look it up by name again",
+            row.name, row.generation, stream.generation
+        )));
+    }
+    Ok(row)
+}
+
+fn segment_row(o: &Overlay<'_>, stream: &StreamRow, key: SegmentKey) -> Result<SegmentRow> {
+    o.segment(key)?.ok_or_else(|| Error::invalid(format!("stream {} has no segment {}", stream.name, key.segment)))
+}
+
+fn index_entry(stream: &StreamRow, chunk: &EncodedChunk) -> Result<IndexEntry> {
+    let header = chunk::decode_header(&chunk.bytes)
+        .map_err(|e| Error::invalid(format!("append to stream {}: {e}; use encode_chunk", stream.name)))?;
+    let told = (chunk.events, chunk.raw_bytes, chunk.min_time, chunk.max_time);
+    if told != (header.events, header.raw_bytes, header.min_time, header.max_time) {
+        return Err(Error::invalid(format!(
+            "append to stream {}: a chunk says otherwise than its header; use encode_chunk",
+            stream.name
+        )));
+    }
+    Ok(IndexEntry {
+        location: Location::Hot,
+        events: header.events,
+        bytes: chunk.bytes.len() as u32,
+        raw_bytes: header.raw_bytes,
+        min_time: header.min_time,
+        max_time: header.max_time,
+        crc: header.crc,
+    })
+}
+
+/// Gives the chunks their offsets; answers the first.
+fn append(o: &mut Overlay<'_>, append: &Append) -> Result<Offset> {
+    let stream = stream_row(o, append.stream)?;
+    let segment = SegmentKey { stream: append.stream.id, segment: append.segment };
+    let mut row = segment_row(o, &stream, segment)?;
+    let first = row.tail;
+    for chunk in &append.chunks {
+        let entry = index_entry(&stream, chunk)?;
+        o.changes.chunks.insert(ChunkKey { segment, first: row.tail }, (entry, chunk.bytes.clone()));
+        row.tail = row.tail.plus(u64::from(entry.events));
+        row.chunks += 1;
+        row.bytes += u64::from(entry.bytes);
+        row.raw_bytes += u64::from(entry.raw_bytes);
+    }
+    if !append.chunks.is_empty() {
+        o.changes.segments.insert(segment, row);
+    }
+    Ok(first)
+}
+
+fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<Accepted> {
+    let EpochCommit { pipeline, incarnation, epoch, .. } = commit;
+    let mut row = o.pipeline(pipeline)?.ok_or_else(|| {
+        Error::not_found(format!("pipeline {pipeline} was never started in this data directory: start it first"))
+    })?;
+    if row.incarnation != *incarnation {
+        return Err(Error::fenced(format!(
+            "pipeline {pipeline}: run {incarnation} is not the newest, run {} has taken over; stop this one",
+            row.incarnation
+        )));
+    }
+    if *epoch != row.last_epoch.next() {
+        return Err(Error::fenced(format!(
+            "pipeline {pipeline}: epoch {epoch} cannot follow epoch {}; recover from the last checkpoint",
+            row.last_epoch
+        )));
+    }
+    if (commit.record.epoch, commit.record.incarnation, commit.record.max_parallelism)
+        != (*epoch, *incarnation, row.max_parallelism)
+    {
+        return Err(Error::bug(format!("pipeline {pipeline}: the record of epoch {epoch} belongs to another commit")));
+    }
+    row.last_epoch = *epoch;
+    o.changes.pipelines.insert(pipeline.clone(), row);
+
+    let mut summary =
+        CheckpointSummary { record: commit.record.clone(), state_bytes: 0, output_bytes: 0, output_events: 0 };
+    let mut accepted = Accepted::default();
+    for output in &commit.outputs {
+        accepted.first_offsets.push(append(o, output)?);
+        for chunk in &output.chunks {
+            summary.output_bytes += chunk.bytes.len() as u64;
+            summary.output_events += u64::from(chunk.events);
+        }
+    }
+    for delta in &commit.state {
+        check_name("operator", &delta.operator)?;
+        summary.state_bytes += delta.blob.len() as u64;
+        let entry = store_blob(o, &delta.blob)?;
+        let mut manifest = o.manifest(pipeline, &delta.operator)?.unwrap_or_default();
+        manifest.blobs.push(entry);
+        o.changes.manifests.insert((pipeline.clone(), delta.operator.clone()), manifest);
+    }
+    for (stream, watermark) in &commit.stream_watermarks {
+        let mut row = stream_row(o, *stream)?;
+        if row.watermark.is_none_or(|old| old < *watermark) {
+            row.watermark = Some(*watermark);
+            o.changes.streams.insert(stream.id, row);
+        }
+    }
+    for (operator, subtask, schedule) in &commit.schedules {
+        check_name("operator", operator)?;
+        let key = (pipeline.clone(), *epoch, operator.clone(), *subtask);
+        o.changes.schedules.insert(key, schedule.clone());
+    }
+    let epochs = o.checkpoint_epochs(pipeline)?;
+    // The new record is one of those retained.
+    let excess = (epochs.len() + 1).saturating_sub(retained.max(1));
+    o.changes.dropped_checkpoints.extend(epochs.into_iter().take(excess).map(|old| (pipeline.clone(), old)));
+    o.changes.checkpoints.insert((pipeline.clone(), *epoch), summary);
+    Ok(accepted)
+}
+
+fn store_blob(o: &mut Overlay<'_>, blob: &Bytes) -> Result<BlobEntry> {
+    let id = o.next_blob()?;
+    o.changes.next_blob = Some(BlobId(id.0 + 1));
+    o.changes.blobs.insert(id, blob.clone());
+    Ok(BlobEntry { id, location: Location::Hot, bytes: blob.len() as u64, crc: crc32c::crc32c(blob) })
+}
+
+fn marker(o: &mut Overlay<'_>, swap: &MarkerSwap) -> Result<()> {
+    check_name("marker", &swap.name)?;
+    let now = o.marker(&swap.name)?;
+    if now != swap.expected {
+        let text = |value: &Option<Bytes>| value.as_ref().map_or("nothing".into(), |v| format!("{} bytes", v.len()));
+        return Err(Error::fenced(format!(
+            "marker {} has moved on (there: {}, expected: {}): somebody else does this work; read it again",
+            swap.name,
+            text(&now),
+            text(&swap.expected)
+        )));
+    }
+    o.changes.markers.insert(swap.name.clone(), swap.value.clone());
+    swap.truncate.iter().try_for_each(|position| truncate(o, position))
+}
+
+/// Moves the head up to a position and frees the chunks that lie wholly below it.
+fn truncate(o: &mut Overlay<'_>, to: &Position) -> Result<()> {
+    let stream = stream_row(o, StreamRef { id: to.stream, generation: to.generation })?;
+    let segment = SegmentKey { stream: to.stream, segment: to.segment };
+    let mut row = segment_row(o, &stream, segment)?;
+    if to.offset > row.tail {
+        return Err(Error::invalid(format!(
+            "truncation of stream {}, segment {} at offset {}: the tail is {}",
+            stream.name, to.segment, to.offset, row.tail
+        )));
+    }
+    row.head = row.head.max(to.offset);
+    for (first, entry) in o.oldest_chunks(segment, FREED_CHUNKS_MAX)? {
+        if first.plus(u64::from(entry.events)) > row.head {
+            break;
+        }
+        let key = ChunkKey { segment, first };
+        o.changes.chunks.remove(&key);
+        o.changes.dropped_chunks.insert(key);
+        row.chunks = row.chunks.saturating_sub(1);
+        row.bytes = row.bytes.saturating_sub(u64::from(entry.bytes));
+        row.raw_bytes = row.raw_bytes.saturating_sub(u64::from(entry.raw_bytes));
+    }
+    o.changes.segments.insert(segment, row);
+    Ok(())
+}
+
+fn create_stream(
+    o: &mut Overlay<'_>,
+    name: &StreamName,
+    config: StreamConfig,
+    exact: bool,
+    now_ms: i64,
+) -> Result<Outcome> {
+    let done = Ok(Outcome::Accepted(Accepted::default()));
+    config.check().map_err(|e| e.context(format!("stream {name}")))?;
+    if let Some(id) = o.stream_id(name)? {
+        let row = o.stream(id)?.ok_or_else(|| Error::corrupt(format!("stream {name} has a name but no row")))?;
+        if exact && row.segments.len() != config.segments as usize {
+            return Err(Error::invalid(format!(
+                "stream {name} exists with {} segments, not {}: leave the count out, or choose another name",
+                row.segments.len(),
+                config.segments
+            )));
+        }
+        return done;
+    }
+    let id = o.next_stream()?;
+    o.changes.next_stream = Some(StreamId(id.0 + 1));
+    let segments = equal_ranges(config.segments);
+    for range in &segments {
+        o.changes.segments.insert(SegmentKey { stream: id, segment: range.id }, SegmentRow::default());
+    }
+    o.changes.names.insert(name.clone(), id);
+    let row =
+        StreamRow { name: name.clone(), generation: Generation(1), created_at_ms: now_ms, watermark: None, segments };
+    o.changes.streams.insert(id, row);
+    done
+}
+
+fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Result<Outcome> {
+    check_name("pipeline", name)?;
+    if max_parallelism == 0 || max_parallelism > MAX_PARALLELISM_MAX {
+        return Err(Error::invalid(format!(
+            "pipeline {name}: max parallelism {max_parallelism} must be 1 to {MAX_PARALLELISM_MAX}"
+        )));
+    }
+    let mut row =
+        o.pipeline(name)?.unwrap_or(PipelineRow { incarnation: Incarnation(0), max_parallelism, last_epoch: Epoch(0) });
+    if row.max_parallelism != max_parallelism {
+        return Err(Error::invalid(format!(
+            "pipeline {name} was started with max parallelism {}, which its state depends on: set it back from {max_parallelism}",
+            row.max_parallelism
+        )));
+    }
+    row.incarnation = Incarnation(row.incarnation.0 + 1);
+    o.changes.pipelines.insert(name.to_string(), row);
+    let record = match row.last_epoch {
+        Epoch(0) => None,
+        last => Some(o.checkpoint(name, last)?.map(|c| c.record).ok_or_else(|| {
+            Error::corrupt(format!("pipeline {name}: the record of its last epoch {last} is missing; restore a backup"))
+        })?),
+    };
+    Ok(Outcome::Started(row.incarnation, record))
+}
+
+fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], blob: &Bytes) -> Result<Outcome> {
+    let Some(mut manifest) = o.manifest(pipeline, operator)? else { return Ok(Outcome::Folded(false)) };
+    let ids: Vec<BlobId> = manifest.blobs.iter().map(|b| b.id).collect();
+    let at = ids.windows(folded.len().max(1)).position(|window| window == folded);
+    let Some(at) = at else { return Ok(Outcome::Folded(false)) };
+    let entry = store_blob(o, blob)?;
+    manifest.blobs.splice(at..at + folded.len(), [entry]);
+    o.changes.manifests.insert((pipeline.to_string(), operator.to_string()), manifest);
+    o.changes.dropped_blobs.extend(folded);
+    Ok(Outcome::Folded(true))
+}

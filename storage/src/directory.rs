@@ -1,0 +1,120 @@
+//! A data directory: who owns it and which format it has, settled before redb is touched. `store.rs` opens it first.
+//!
+//! ```text
+//! DIR/LOCK      locked by the owner for as long as it runs; text: the owner's process id
+//! DIR/FORMAT    text: "tidemill data directory, format 1"
+//! DIR/hot.redb  everything (schema.rs)
+//! ```
+
+use crate::error::{Error, Kind, Result};
+use crate::redb_io::newer_format;
+use crate::schema::{FORMAT_FILE, FORMAT_VERSION, HOT_FILE, LOCK_FILE};
+use crate::store::BackendFactory;
+use redb::backends::FileBackend;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+const FORMAT_PREFIX: &str = "tidemill data directory, format ";
+
+/// The ownership of a directory; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock {
+    _file: File,
+}
+
+fn io_error(doing: &str, path: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory => {
+            Kind::Invalid
+        }
+        _ => Kind::Unavailable,
+    };
+    Error::new(kind, format!("{doing} {}: {error}", path.display()))
+}
+
+/// Makes the directory if need be, takes its lock, checks its format. Writes nothing but the lock file into a
+/// directory that it refuses.
+pub(crate) fn acquire(dir: &Path) -> Result<DirectoryLock> {
+    fs::create_dir_all(dir).map_err(|e| io_error("making the data directory", dir, &e))?;
+    let lock = lock(dir)?;
+    check_format(dir)?;
+    Ok(lock)
+}
+
+fn lock(dir: &Path) -> Result<DirectoryLock> {
+    let path = dir.join(LOCK_FILE);
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = open.map_err(|e| io_error("opening", &path, &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            // Only for the message: the owner may be writing it just now.
+            let _ = file.take(64).read_to_string(&mut owner);
+            let owner = owner.trim();
+            let owner = if owner.is_empty() { "another process".into() } else { format!("process {owner}") };
+            return Err(Error::refused(format!(
+                "data directory {} is in use by {owner}: stop it, or use another --data-dir",
+                dir.display()
+            )));
+        }
+        Err(TryLockError::Error(e)) => return Err(io_error("locking", &path, &e)),
+    }
+    let note = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    note.map_err(|e| io_error("writing", &path, &e))?;
+    Ok(DirectoryLock { _file: file })
+}
+
+fn check_format(dir: &Path) -> Result<()> {
+    let path = dir.join(FORMAT_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let version = text.trim().strip_prefix(FORMAT_PREFIX).and_then(|v| v.parse::<u32>().ok());
+            match version {
+                Some(FORMAT_VERSION) => Ok(()),
+                Some(version) => Err(newer_format(version).context(format!("data directory {}", dir.display()))),
+                None => Err(Error::refused(format!(
+                    "{} does not tell a format of tidemill: is this a data directory?",
+                    path.display()
+                ))),
+            }
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => write_format(dir, &path),
+        Err(e) => Err(io_error("reading", &path, &e)),
+    }
+}
+
+fn write_format(dir: &Path, path: &Path) -> Result<()> {
+    // Written aside and renamed: a crash leaves no half-written format behind.
+    let aside = path.with_extension("new");
+    let write = || {
+        let mut file = File::create(&aside)?;
+        writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}")?;
+        file.sync_all()?;
+        // The redb file is made here too, so that one sync of the directory keeps both.
+        OpenOptions::new().append(true).create(true).open(dir.join(HOT_FILE))?;
+        fs::rename(&aside, path)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|e| io_error("writing", path, &e))
+}
+
+/// The redb file of a directory.
+pub(crate) struct HotFile(pub(crate) PathBuf);
+
+impl HotFile {
+    pub(crate) fn of(dir: &Path) -> HotFile {
+        HotFile(dir.join(HOT_FILE))
+    }
+}
+
+impl BackendFactory for HotFile {
+    type Backend = FileBackend;
+
+    fn backend(&self) -> io::Result<FileBackend> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.0)?;
+        FileBackend::new(file).map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,189 @@
+//! What is committed plus what is about to be: a [`Snapshot`] is read, an [`Overlay`] on it gathers [`Changes`].
+//!
+//! `decide.rs` makes one overlay for the group and one on top for each part, and merges the upper into the lower when
+//! the part is accepted; `redb_io.rs` is the lowest snapshot and writes the group's changes. Pure: no redb in here.
+
+use crate::error::Result;
+use crate::ids::{Epoch, Offset, StreamId, StreamName};
+use crate::manifest::{BlobId, Manifest};
+use crate::row::{CheckpointRow, ChunkKey, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rows there are.
+pub(crate) trait Snapshot {
+    fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>>;
+    fn stream(&self, id: StreamId) -> Result<Option<StreamRow>>;
+    fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>>;
+    /// The oldest chunks of a segment, at most `limit`, in order.
+    fn oldest_chunks(&self, key: SegmentKey, limit: usize) -> Result<Vec<(Offset, IndexEntry)>>;
+    fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>>;
+    fn checkpoint(&self, pipeline: &str, epoch: Epoch) -> Result<Option<CheckpointRow>>;
+    /// Epochs with a checkpoint record.
+    fn checkpoint_epochs(&self, pipeline: &str) -> Result<BTreeSet<Epoch>>;
+    fn manifest(&self, pipeline: &str, operator: &str) -> Result<Option<Manifest>>;
+    fn marker(&self, name: &str) -> Result<Option<Bytes>>;
+    fn next_stream(&self) -> Result<StreamId>;
+    fn next_blob(&self) -> Result<BlobId>;
+}
+
+/// A schedule's place: pipeline, epoch, operator, subtask.
+pub(crate) type ScheduleKey = (String, Epoch, String, u32);
+
+/// What a group of parts writes. Invariant: a key is never both put and dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) names: BTreeMap<StreamName, StreamId>,
+    pub(crate) streams: BTreeMap<StreamId, StreamRow>,
+    pub(crate) segments: BTreeMap<SegmentKey, SegmentRow>,
+    pub(crate) chunks: BTreeMap<ChunkKey, (IndexEntry, Bytes)>,
+    pub(crate) dropped_chunks: BTreeSet<ChunkKey>,
+    pub(crate) pipelines: BTreeMap<String, PipelineRow>,
+    pub(crate) checkpoints: BTreeMap<(String, Epoch), CheckpointRow>,
+    /// Their schedules go with them.
+    pub(crate) dropped_checkpoints: BTreeSet<(String, Epoch)>,
+    pub(crate) schedules: BTreeMap<ScheduleKey, Bytes>,
+    pub(crate) manifests: BTreeMap<(String, String), Manifest>,
+    pub(crate) blobs: BTreeMap<BlobId, Bytes>,
+    pub(crate) dropped_blobs: BTreeSet<BlobId>,
+    pub(crate) markers: BTreeMap<String, Bytes>,
+    pub(crate) next_stream: Option<StreamId>,
+    pub(crate) next_blob: Option<BlobId>,
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+            && self.streams.is_empty()
+            && self.segments.is_empty()
+            && self.chunks.is_empty()
+            && self.dropped_chunks.is_empty()
+            && self.pipelines.is_empty()
+            && self.checkpoints.is_empty()
+            && self.dropped_checkpoints.is_empty()
+            && self.schedules.is_empty()
+            && self.manifests.is_empty()
+            && self.blobs.is_empty()
+            && self.dropped_blobs.is_empty()
+            && self.markers.is_empty()
+    }
+
+    /// Takes in the changes of a part that was decided on top of these.
+    pub(crate) fn absorb(&mut self, upper: Changes) {
+        self.names.extend(upper.names);
+        self.streams.extend(upper.streams);
+        self.segments.extend(upper.segments);
+        self.pipelines.extend(upper.pipelines);
+        self.manifests.extend(upper.manifests);
+        self.markers.extend(upper.markers);
+        self.schedules.extend(upper.schedules);
+        put_and_drop(&mut self.chunks, &mut self.dropped_chunks, upper.chunks, upper.dropped_chunks);
+        put_and_drop(&mut self.blobs, &mut self.dropped_blobs, upper.blobs, upper.dropped_blobs);
+        for (pipeline, epoch) in &upper.dropped_checkpoints {
+            self.schedules.retain(|(p, e, _, _), _| p != pipeline || e != epoch);
+        }
+        put_and_drop(
+            &mut self.checkpoints,
+            &mut self.dropped_checkpoints,
+            upper.checkpoints,
+            upper.dropped_checkpoints,
+        );
+        self.next_stream = upper.next_stream.or(self.next_stream);
+        self.next_blob = upper.next_blob.or(self.next_blob);
+    }
+}
+
+fn put_and_drop<K: Ord, V>(
+    puts: &mut BTreeMap<K, V>,
+    drops: &mut BTreeSet<K>,
+    upper_puts: BTreeMap<K, V>,
+    upper_drops: BTreeSet<K>,
+) {
+    puts.extend(upper_puts);
+    for key in upper_drops {
+        if puts.remove(&key).is_none() {
+            drops.insert(key);
+        }
+    }
+}
+
+/// A snapshot with changes on top; itself a snapshot.
+pub(crate) struct Overlay<'a> {
+    base: &'a dyn Snapshot,
+    pub(crate) changes: Changes,
+}
+
+impl<'a> Overlay<'a> {
+    pub(crate) fn new(base: &'a dyn Snapshot) -> Overlay<'a> {
+        Overlay { base, changes: Changes::default() }
+    }
+}
+
+impl Snapshot for Overlay<'_> {
+    fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>> {
+        self.changes.names.get(name).map_or_else(|| self.base.stream_id(name), |id| Ok(Some(*id)))
+    }
+
+    fn stream(&self, id: StreamId) -> Result<Option<StreamRow>> {
+        self.changes.streams.get(&id).map_or_else(|| self.base.stream(id), |row| Ok(Some(row.clone())))
+    }
+
+    fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>> {
+        self.changes.segments.get(&key).map_or_else(|| self.base.segment(key), |row| Ok(Some(*row)))
+    }
+
+    fn oldest_chunks(&self, key: SegmentKey, limit: usize) -> Result<Vec<(Offset, IndexEntry)>> {
+        let all = ChunkKey { segment: key, first: Offset(0) }..=ChunkKey { segment: key, first: Offset(u64::MAX) };
+        let dropped = self.changes.dropped_chunks.range(all.clone()).count();
+        let mut chunks = self.base.oldest_chunks(key, limit.saturating_add(dropped))?;
+        chunks.retain(|(first, _)| !self.changes.dropped_chunks.contains(&ChunkKey { segment: key, first: *first }));
+        // Offsets only grow: what this group adds comes after what is there.
+        chunks.extend(self.changes.chunks.range(all).map(|(k, (entry, _))| (k.first, *entry)));
+        chunks.truncate(limit);
+        Ok(chunks)
+    }
+
+    fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>> {
+        self.changes.pipelines.get(name).map_or_else(|| self.base.pipeline(name), |row| Ok(Some(*row)))
+    }
+
+    fn checkpoint(&self, pipeline: &str, epoch: Epoch) -> Result<Option<CheckpointRow>> {
+        let key = (pipeline.to_string(), epoch);
+        if self.changes.dropped_checkpoints.contains(&key) {
+            return Ok(None);
+        }
+        match self.changes.checkpoints.get(&key) {
+            Some(row) => Ok(Some(row.clone())),
+            None => self.base.checkpoint(pipeline, epoch),
+        }
+    }
+
+    fn checkpoint_epochs(&self, pipeline: &str) -> Result<BTreeSet<Epoch>> {
+        let mut epochs = self.base.checkpoint_epochs(pipeline)?;
+        let of = |(name, _): &&(String, Epoch)| name.as_str() == pipeline;
+        epochs.extend(self.changes.checkpoints.keys().filter(of).map(|(_, epoch)| *epoch));
+        for (_, epoch) in self.changes.dropped_checkpoints.iter().filter(of) {
+            epochs.remove(epoch);
+        }
+        Ok(epochs)
+    }
+
+    fn manifest(&self, pipeline: &str, operator: &str) -> Result<Option<Manifest>> {
+        match self.changes.manifests.get(&(pipeline.to_string(), operator.to_string())) {
+            Some(manifest) => Ok(Some(manifest.clone())),
+            None => self.base.manifest(pipeline, operator),
+        }
+    }
+
+    fn marker(&self, name: &str) -> Result<Option<Bytes>> {
+        self.changes.markers.get(name).map_or_else(|| self.base.marker(name), |value| Ok(Some(value.clone())))
+    }
+
+    fn next_stream(&self) -> Result<StreamId> {
+        self.changes.next_stream.map_or_else(|| self.base.next_stream(), Ok)
+    }
+
+    fn next_blob(&self) -> Result<BlobId> {
+        self.changes.next_blob.map_or_else(|| self.base.next_blob(), Ok)
+    }
+}

@@ -1,0 +1,430 @@
+//! Rows and bytes in and out of redb: [`RedbSnapshot`] reads one read transaction, [`apply`] writes a group's changes in
+//! one write transaction. The only file, with `store.rs` and `shared.rs`, that knows redb's calls.
+
+use crate::codec::{
+    after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_chunk_key, decode_row,
+    decode_text_key, encode_row, manifest_key, schedule_key, schedule_key_owner, segment_key, stream_key, text_key,
+    text_prefix,
+};
+use crate::error::{Error, Kind, Result};
+use crate::hash::HASH_NAME;
+use crate::ids::{Epoch, Offset, StreamId, StreamName};
+use crate::manifest::{BlobEntry, BlobId, Location, Manifest};
+use crate::overlay::{Changes, Snapshot};
+use crate::row::{CheckpointRow, ChunkKey, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow};
+use crate::schema::{self, BytesTable};
+use bytes::Bytes;
+use redb::{Database, ReadOnlyTable, ReadTransaction, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+
+/// redb's error as ours. What cannot be told to be passing, full or owned is `Corrupt`.
+pub(crate) fn redb_error(doing: &str, error: impl Into<redb::Error>) -> Error {
+    let error = error.into();
+    let kind = match &error {
+        redb::Error::Io(e) if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Kind::Full,
+        redb::Error::Io(e) if e.kind() == ErrorKind::InvalidData => Kind::Corrupt,
+        redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::Backend(_) => {
+            Kind::Unavailable
+        }
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Kind::Refused,
+        redb::Error::UpgradeRequired(_) => Kind::Refused,
+        redb::Error::ValueTooLarge(_) => Kind::Invalid,
+        _ => Kind::Corrupt,
+    };
+    Error::new(kind, format!("{doing}: {error}"))
+}
+
+fn read_error(error: impl Into<redb::Error>) -> Error {
+    redb_error("reading the store", error)
+}
+
+/// One read transaction. Never kept beyond a call: a long one pins pages and grows the file.
+pub(crate) struct RedbSnapshot {
+    txn: ReadTransaction,
+}
+
+type Bytes2<'a> = (&'a [u8], &'a [u8]);
+
+impl RedbSnapshot {
+    pub(crate) fn new(txn: ReadTransaction) -> RedbSnapshot {
+        RedbSnapshot { txn }
+    }
+
+    fn table(&self, table: BytesTable) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>> {
+        self.txn.open_table(table).map_err(read_error)
+    }
+
+    fn row<T: DeserializeOwned>(
+        &self,
+        table: BytesTable,
+        key: &[u8],
+        what: impl FnOnce() -> String,
+    ) -> Result<Option<T>> {
+        match self.table(table)?.get(key).map_err(read_error)? {
+            Some(guard) => decode_row(guard.value(), what).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn bytes(&self, table: BytesTable, key: &[u8]) -> Result<Option<Bytes>> {
+        let guard = self.table(table)?.get(key).map_err(read_error)?;
+        Ok(guard.map(|g| Bytes::copy_from_slice(g.value())))
+    }
+
+    /// Calls `each` on keys from `start` to before `end`, until it says false.
+    fn scan(
+        &self,
+        table: BytesTable,
+        start: &[u8],
+        end: Option<&[u8]>,
+        mut each: impl FnMut(Bytes2<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let table = self.table(table)?;
+        let range = match end {
+            Some(end) => table.range(start..end),
+            None => table.range(start..),
+        };
+        for item in range.map_err(read_error)? {
+            let (key, value) = item.map_err(read_error)?;
+            if !each((key.value(), value.value()))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn scan_prefix(
+        &self,
+        table: BytesTable,
+        prefix: &[u8],
+        each: impl FnMut(Bytes2<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        self.scan(table, prefix, after_prefix(prefix).as_deref(), each)
+    }
+
+    fn meta_number(&self, key: &str) -> Result<u64> {
+        let table = self.txn.open_table(schema::META).map_err(read_error)?;
+        let guard = table.get(key).map_err(read_error)?;
+        let bytes = guard.as_ref().and_then(|g| g.value().first_chunk::<8>().copied());
+        bytes
+            .map(u64::from_le_bytes)
+            .ok_or_else(|| Error::corrupt(format!("meta: {key} is missing or too short; restore a backup")))
+    }
+
+    pub(crate) fn stream_names(&self) -> Result<Vec<(StreamName, StreamId)>> {
+        let mut out = Vec::new();
+        self.scan(schema::STREAM_NAMES, &[], None, |(key, value)| {
+            let name = decode_text_key(key)?;
+            let id = decode_row(value, || format!("the id of stream {name}"))?;
+            out.push((StreamName::new(name).map_err(|e| Error::corrupt(e.to_string()))?, id));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    pub(crate) fn pipeline_names(&self) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        self.scan(schema::PIPELINES, &[], None, |(key, _)| {
+            out.push(decode_text_key(key)?.to_string());
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    pub(crate) fn schedules(&self, pipeline: &str, epoch: Epoch) -> Result<Vec<(String, u32, Bytes)>> {
+        let prefix = checkpoint_key(pipeline, epoch);
+        let mut out = Vec::new();
+        self.scan_prefix(schema::SCHEDULES, &prefix, |(key, value)| {
+            let (operator, subtask) = schedule_key_owner(key, &prefix)?;
+            let row: Vec<u8> =
+                decode_row(value, || format!("input schedule of {pipeline}, epoch {epoch}, {operator}[{subtask}]"))?;
+            out.push((operator, subtask, row.into()));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// Index entries of a segment from the chunk that holds `offset` on (or would: check), until `each` says false.
+    pub(crate) fn chunks_from(
+        &self,
+        segment: SegmentKey,
+        offset: Offset,
+        mut each: impl FnMut(ChunkKey, IndexEntry) -> Result<bool>,
+    ) -> Result<()> {
+        let key = |first| chunk_key(ChunkKey { segment, first });
+        let table = self.table(schema::CHUNK_INDEX)?;
+        let lowest = key(Offset(0));
+        let at = key(offset);
+        let holder = table.range::<&[u8]>(&lowest[..]..=&at[..]).map_err(read_error)?.next_back();
+        let start = match holder {
+            Some(item) => item.map_err(read_error)?.0.value().to_vec(),
+            None => return Ok(()),
+        };
+        let end = key(Offset(u64::MAX));
+        self.scan(schema::CHUNK_INDEX, &start, Some(&end[..]), |(key, value)| {
+            let key = decode_chunk_key(key)?;
+            each(key, decode_row(value, || index_name(key))?)
+        })
+    }
+
+    /// A chunk's bytes as they lie there, unchecked but for their length.
+    pub(crate) fn chunk(&self, key: ChunkKey, entry: &IndexEntry) -> Result<Bytes> {
+        match entry.location {
+            Location::Hot => {
+                let bytes = self.bytes(schema::HOT_CHUNKS, &chunk_key(key))?;
+                let bytes = bytes.ok_or_else(|| Error::corrupt("the index names a chunk that is not there"))?;
+                if bytes.len() != entry.bytes as usize {
+                    return Err(Error::corrupt(format!(
+                        "the chunk has {} bytes, the index says {}",
+                        bytes.len(),
+                        entry.bytes
+                    )));
+                }
+                Ok(bytes)
+            }
+            Location::Sealed { file, .. } => Err(no_sealed_files(file)),
+        }
+    }
+
+    /// A state blob, checked against its entry.
+    pub(crate) fn blob(&self, entry: &BlobEntry) -> Result<Bytes> {
+        match entry.location {
+            Location::Hot => {
+                let bytes = self.bytes(schema::HOT_BLOBS, &blob_key(entry.id))?;
+                let bytes = bytes.ok_or_else(|| Error::corrupt("the manifest names a blob that is not there"))?;
+                if bytes.len() as u64 != entry.bytes || crc32c::crc32c(&bytes) != entry.crc {
+                    return Err(Error::corrupt("the blob does not match the manifest's length and checksum"));
+                }
+                Ok(bytes)
+            }
+            Location::Sealed { file, .. } => Err(no_sealed_files(file)),
+        }
+    }
+}
+
+fn no_sealed_files(file: u64) -> Error {
+    Error::refused(format!("the bytes lie in sealed file {file}, which this version cannot read: use a newer one"))
+}
+
+fn index_name(key: ChunkKey) -> String {
+    format!("index entry of stream {}, segment {}, offset {}", key.segment.stream, key.segment.segment, key.first)
+}
+
+impl Snapshot for RedbSnapshot {
+    fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>> {
+        self.row(schema::STREAM_NAMES, &text_key(name.as_str()), || format!("the id of stream {name}"))
+    }
+
+    fn stream(&self, id: StreamId) -> Result<Option<StreamRow>> {
+        self.row(schema::STREAMS, &stream_key(id), || format!("the row of stream {id}"))
+    }
+
+    fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>> {
+        self.row(schema::SEGMENTS, &segment_key(key), || {
+            format!("the row of stream {}, segment {}", key.stream, key.segment)
+        })
+    }
+
+    fn oldest_chunks(&self, key: SegmentKey, limit: usize) -> Result<Vec<(Offset, IndexEntry)>> {
+        let mut out = Vec::new();
+        self.scan_prefix(schema::CHUNK_INDEX, &segment_key(key), |(key, value)| {
+            let key = decode_chunk_key(key)?;
+            if out.len() < limit {
+                out.push((key.first, decode_row(value, || index_name(key))?));
+            }
+            Ok(out.len() < limit)
+        })?;
+        Ok(out)
+    }
+
+    fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>> {
+        self.row(schema::PIPELINES, &text_key(name), || format!("the row of pipeline {name}"))
+    }
+
+    fn checkpoint(&self, pipeline: &str, epoch: Epoch) -> Result<Option<CheckpointRow>> {
+        self.row(schema::CHECKPOINTS, &checkpoint_key(pipeline, epoch), || {
+            format!("the checkpoint of pipeline {pipeline}, epoch {epoch}")
+        })
+    }
+
+    fn checkpoint_epochs(&self, pipeline: &str) -> Result<BTreeSet<Epoch>> {
+        let mut out = BTreeSet::new();
+        self.scan_prefix(schema::CHECKPOINTS, &text_prefix(pipeline), |(key, _)| {
+            out.insert(checkpoint_key_epoch(key)?);
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    fn manifest(&self, pipeline: &str, operator: &str) -> Result<Option<Manifest>> {
+        self.row(schema::MANIFESTS, &manifest_key(pipeline, operator), || {
+            format!("the manifest of pipeline {pipeline}, operator {operator}")
+        })
+    }
+
+    fn marker(&self, name: &str) -> Result<Option<Bytes>> {
+        let row: Option<Vec<u8>> = self.row(schema::MARKERS, &text_key(name), || format!("marker {name}"))?;
+        Ok(row.map(Bytes::from))
+    }
+
+    fn next_stream(&self) -> Result<StreamId> {
+        self.meta_number(schema::META_NEXT_STREAM).map(StreamId)
+    }
+
+    fn next_blob(&self) -> Result<BlobId> {
+        self.meta_number(schema::META_NEXT_BLOB).map(BlobId)
+    }
+}
+
+fn write_error(error: impl Into<redb::Error>) -> Error {
+    redb_error("writing the store", error)
+}
+
+/// Starts a write transaction as all of ours are: durable, and with the allocator state saved, so that opening after
+/// a crash takes milliseconds whatever the size.
+fn begin_write(db: &Database) -> Result<WriteTransaction> {
+    let mut txn = db.begin_write().map_err(write_error)?;
+    txn.set_durability(redb::Durability::Immediate).map_err(write_error)?;
+    txn.set_quick_repair(true);
+    Ok(txn)
+}
+
+fn put_all<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    txn: &WriteTransaction,
+    table: BytesTable,
+    rows: impl Iterator<Item = (K, Result<V>)>,
+) -> Result<()> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let mut table = txn.open_table(table).map_err(write_error)?;
+    for (key, value) in rows {
+        table.insert(key.as_ref(), value?.as_ref()).map_err(write_error)?;
+    }
+    Ok(())
+}
+
+fn put_rows<K: AsRef<[u8]>, T: Serialize>(
+    txn: &WriteTransaction,
+    table: BytesTable,
+    rows: impl Iterator<Item = (K, T)>,
+) -> Result<()> {
+    put_all(txn, table, rows.map(|(key, row)| (key, encode_row(&row))))
+}
+
+fn remove_all<K: AsRef<[u8]>>(txn: &WriteTransaction, table: BytesTable, keys: impl Iterator<Item = K>) -> Result<()> {
+    let mut keys = keys.peekable();
+    if keys.peek().is_none() {
+        return Ok(());
+    }
+    let mut table = txn.open_table(table).map_err(write_error)?;
+    for key in keys {
+        table.remove(key.as_ref()).map_err(write_error)?;
+    }
+    Ok(())
+}
+
+fn remove_prefix(txn: &WriteTransaction, table: BytesTable, prefix: &[u8]) -> Result<()> {
+    let Some(end) = after_prefix(prefix) else { return Ok(()) };
+    let mut table = txn.open_table(table).map_err(write_error)?;
+    table.retain_in::<&[u8], _>(prefix..&end[..], |_, _| false).map_err(write_error)
+}
+
+/// Writes a group's changes in one transaction. After an error the outcome is unknown.
+pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
+    let txn = begin_write(db)?;
+    put_rows(&txn, schema::STREAM_NAMES, changes.names.iter().map(|(k, v)| (k.as_str(), v)))?;
+    put_rows(&txn, schema::STREAMS, changes.streams.iter().map(|(k, v)| (stream_key(*k), v)))?;
+    put_rows(&txn, schema::SEGMENTS, changes.segments.iter().map(|(k, v)| (segment_key(*k), v)))?;
+    put_rows(&txn, schema::CHUNK_INDEX, changes.chunks.iter().map(|(k, v)| (chunk_key(*k), v.0)))?;
+    put_all(&txn, schema::HOT_CHUNKS, changes.chunks.iter().map(|(k, v)| (chunk_key(*k), Ok(&v.1))))?;
+    remove_all(&txn, schema::CHUNK_INDEX, changes.dropped_chunks.iter().map(|k| chunk_key(*k)))?;
+    remove_all(&txn, schema::HOT_CHUNKS, changes.dropped_chunks.iter().map(|k| chunk_key(*k)))?;
+    put_rows(&txn, schema::PIPELINES, changes.pipelines.iter().map(|(k, v)| (text_key(k), v)))?;
+    let checkpoints = changes.checkpoints.iter().map(|((p, e), v)| (checkpoint_key(p, *e), v));
+    put_rows(&txn, schema::CHECKPOINTS, checkpoints)?;
+    let schedules = changes.schedules.iter().map(|((p, e, o, s), v)| (schedule_key(p, *e, o, *s), v.to_vec()));
+    put_rows(&txn, schema::SCHEDULES, schedules)?;
+    for (pipeline, epoch) in &changes.dropped_checkpoints {
+        let key = checkpoint_key(pipeline, *epoch);
+        remove_all(&txn, schema::CHECKPOINTS, std::iter::once(&key))?;
+        remove_prefix(&txn, schema::SCHEDULES, &key)?;
+    }
+    put_rows(&txn, schema::MANIFESTS, changes.manifests.iter().map(|((p, o), v)| (manifest_key(p, o), v)))?;
+    put_all(&txn, schema::HOT_BLOBS, changes.blobs.iter().map(|(k, v)| (blob_key(*k), Ok(v))))?;
+    remove_all(&txn, schema::HOT_BLOBS, changes.dropped_blobs.iter().map(|k| blob_key(*k)))?;
+    put_rows(&txn, schema::MARKERS, changes.markers.iter().map(|(k, v)| (text_key(k), v.to_vec())))?;
+    {
+        let mut meta = txn.open_table(schema::META).map_err(write_error)?;
+        let counters = [
+            (schema::META_NEXT_STREAM, changes.next_stream.map(|id| id.0)),
+            (schema::META_NEXT_BLOB, changes.next_blob.map(|id| id.0)),
+        ];
+        for (key, value) in counters.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            meta.insert(key, &value.to_le_bytes()[..]).map_err(write_error)?;
+        }
+    }
+    txn.commit().map_err(write_error)
+}
+
+/// Checks that this program may use the store. None = nothing was ever written in it.
+pub(crate) fn check_format(txn: &ReadTransaction) -> Result<Option<()>> {
+    let table = match txn.open_table(schema::META) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => {
+            let foreign = txn.list_tables().map_err(read_error)?.next().is_some();
+            return if foreign { Err(Error::refused("the redb file is not one of Tidemill's")) } else { Ok(None) };
+        }
+        Err(e) => return Err(read_error(e)),
+    };
+    let get = |key| Ok::<_, Error>(table.get(key).map_err(read_error)?.map(|g| g.value().to_vec()));
+    let version = get(schema::META_FORMAT)?.and_then(|v| v.first_chunk::<4>().map(|v| u32::from_le_bytes(*v)));
+    match version {
+        Some(schema::FORMAT_VERSION) => {}
+        Some(version) => return Err(newer_format(version)),
+        None => return Err(Error::corrupt("meta: the format version is missing; restore a backup")),
+    }
+    match get(schema::META_HASH)? {
+        Some(name) if name == HASH_NAME.as_bytes() => Ok(Some(())),
+        Some(name) => Err(Error::refused(format!(
+            "keys were routed by hash {}, this program knows {HASH_NAME}: use the program that wrote the data",
+            String::from_utf8_lossy(&name)
+        ))),
+        None => Err(Error::corrupt("meta: the hash name is missing; restore a backup")),
+    }
+}
+
+/// The refusal of another format.
+pub(crate) fn newer_format(version: u32) -> Error {
+    Error::refused(format!(
+        "the data has format {version}, this program knows format {}: use a newer tidemill, nothing was changed",
+        schema::FORMAT_VERSION
+    ))
+}
+
+/// Makes the tables of an empty store.
+pub(crate) fn initialise(db: &Database) -> Result<()> {
+    let txn = begin_write(db)?;
+    {
+        let mut meta = txn.open_table(schema::META).map_err(write_error)?;
+        let id = [(); 2].map(|()| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0).to_le_bytes());
+        let entries: [(&str, &[u8]); 5] = [
+            (schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes()),
+            (schema::META_HASH, HASH_NAME.as_bytes()),
+            (schema::META_DIRECTORY_ID, id.as_flattened()),
+            (schema::META_NEXT_STREAM, &1u64.to_le_bytes()),
+            (schema::META_NEXT_BLOB, &1u64.to_le_bytes()),
+        ];
+        for (key, value) in entries {
+            meta.insert(key, value).map_err(write_error)?;
+        }
+        for table in schema::ALL {
+            txn.open_table(table).map_err(write_error)?;
+        }
+    }
+    txn.commit().map_err(write_error)
+}

@@ -1,0 +1,102 @@
+//! The rows of the tables, as values: `decide.rs` reads and changes them, `codec` gives them their stored form.
+
+use crate::checkpoint::CheckpointSummary;
+use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};
+use crate::manifest::Location;
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+
+/// A stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StreamRow {
+    pub(crate) name: StreamName,
+    pub(crate) generation: Generation,
+    pub(crate) created_at_ms: i64,
+    pub(crate) watermark: Option<EventTime>,
+    /// In the order of their ranges; together they tile the hash space.
+    pub(crate) segments: Vec<SegmentRange>,
+}
+
+/// What a segment owns: hashes `low..=high`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentRange {
+    pub(crate) id: SegmentId,
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+}
+
+/// `count` equal parts of the hash space: part i is where `(h x count) >> 64 = i`.
+pub(crate) fn equal_ranges(count: u32) -> Vec<SegmentRange> {
+    let low = |i: u32| (u128::from(i) << 64).div_ceil(u128::from(count));
+    (0..count)
+        .map(|i| SegmentRange { id: SegmentId(u64::from(i)), low: low(i) as u64, high: (low(i + 1) - 1) as u64 })
+        .collect()
+}
+
+/// Which segment of which stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SegmentKey {
+    pub(crate) stream: StreamId,
+    pub(crate) segment: SegmentId,
+}
+
+/// Which chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ChunkKey {
+    pub(crate) segment: SegmentKey,
+    pub(crate) first: Offset,
+}
+
+/// A segment's bounds and sums. Invariant: head <= tail; the sums are those of the kept chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentRow {
+    pub(crate) head: Offset,
+    pub(crate) tail: Offset,
+    pub(crate) chunks: u64,
+    pub(crate) bytes: u64,
+    pub(crate) raw_bytes: u64,
+}
+
+/// What the index knows of a chunk without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexEntry {
+    pub(crate) location: Location,
+    pub(crate) events: u32,
+    pub(crate) bytes: u32,
+    pub(crate) raw_bytes: u32,
+    pub(crate) min_time: EventTime,
+    pub(crate) max_time: EventTime,
+    /// The crc that the chunk's own header holds: a chunk that was put in another's place is found out.
+    pub(crate) crc: u32,
+}
+
+/// A pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PipelineRow {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) max_parallelism: u32,
+    /// 0 = none committed yet.
+    pub(crate) last_epoch: Epoch,
+}
+
+/// One checkpoint.
+pub(crate) type CheckpointRow = CheckpointSummary;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_ranges_tile_the_hash_space() {
+        for count in [1u32, 2, 3, 7, 4_096] {
+            let ranges = equal_ranges(count);
+            assert_eq!(ranges[0].low, 0);
+            assert_eq!(ranges.last().map(|r| r.high), Some(u64::MAX));
+            assert!(ranges.windows(2).all(|w| w[0].high + 1 == w[1].low));
+            for range in &ranges {
+                let part = |h: u64| ((u128::from(h) * u128::from(count)) >> 64) as u64;
+                assert_eq!((part(range.low), part(range.high)), (range.id.0, range.id.0));
+            }
+        }
+    }
+}

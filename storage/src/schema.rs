@@ -1,0 +1,70 @@
+//! Every redb table, its keys and values: the one list of names on disk. Used by `redb_io.rs` alone.
+//!
+//! FORMAT_VERSION counts changes that an older program would misread. The `meta` table and its keys `format` and
+//! `hash` keep their encoding for ever, so that any program can tell whether it may open a store.
+//! Retired names (never to be used again): none yet.
+
+use redb::TableDefinition;
+
+/// The format this program reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The redb file in a data directory.
+pub const HOT_FILE: &str = "hot.redb";
+/// The file whose lock is the ownership of a data directory; holds the owner's process id.
+pub const LOCK_FILE: &str = "LOCK";
+/// Text file that tells the format before redb is touched: `tidemill data directory, format 1`.
+pub const FORMAT_FILE: &str = "FORMAT";
+
+pub(crate) type BytesTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// Keys below; values raw.
+pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
+/// u32 LE. Never changes its encoding.
+pub(crate) const META_FORMAT: &str = "format";
+/// Name of the hash, UTF-8. Never changes its encoding.
+pub(crate) const META_HASH: &str = "hash";
+/// 16 bytes, drawn when the directory is made.
+pub(crate) const META_DIRECTORY_ID: &str = "directory_id";
+/// u64 LE: the next stream id.
+pub(crate) const META_NEXT_STREAM: &str = "next_stream";
+/// u64 LE: the next blob id.
+pub(crate) const META_NEXT_BLOB: &str = "next_blob";
+
+/// Stream name -> stream id, u64 LE in a row.
+pub(crate) const STREAM_NAMES: BytesTable = TableDefinition::new("stream_names");
+/// Stream id -> [`crate::row::StreamRow`].
+pub(crate) const STREAMS: BytesTable = TableDefinition::new("streams");
+/// (stream, segment) -> [`crate::row::SegmentRow`].
+pub(crate) const SEGMENTS: BytesTable = TableDefinition::new("segments");
+/// (stream, segment, first offset) -> [`crate::row::IndexEntry`].
+pub(crate) const CHUNK_INDEX: BytesTable = TableDefinition::new("chunk_index");
+/// The same key -> an encoded chunk, when its location is hot.
+pub(crate) const HOT_CHUNKS: BytesTable = TableDefinition::new("hot_chunks");
+/// Pipeline -> [`crate::row::PipelineRow`].
+pub(crate) const PIPELINES: BytesTable = TableDefinition::new("pipelines");
+/// (pipeline, epoch) -> [`crate::row::CheckpointRow`].
+pub(crate) const CHECKPOINTS: BytesTable = TableDefinition::new("checkpoints");
+/// (pipeline, epoch, operator, subtask) -> an encoded [`crate::checkpoint::Schedule`] in a row.
+pub(crate) const SCHEDULES: BytesTable = TableDefinition::new("schedules");
+/// (pipeline, operator) -> [`crate::manifest::Manifest`].
+pub(crate) const MANIFESTS: BytesTable = TableDefinition::new("manifests");
+/// Blob id -> state delta, when its location is hot.
+pub(crate) const HOT_BLOBS: BytesTable = TableDefinition::new("hot_blobs");
+/// Marker name -> value in a row.
+pub(crate) const MARKERS: BytesTable = TableDefinition::new("markers");
+
+/// Every table of bytes, to be made with the store.
+pub(crate) const ALL: [BytesTable; 11] = [
+    STREAM_NAMES,
+    STREAMS,
+    SEGMENTS,
+    CHUNK_INDEX,
+    HOT_CHUNKS,
+    PIPELINES,
+    CHECKPOINTS,
+    SCHEDULES,
+    MANIFESTS,
+    HOT_BLOBS,
+    MARKERS,
+];

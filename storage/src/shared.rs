@@ -1,0 +1,135 @@
+//! The redb handle that all threads of a store share: reads and commits go through it, an I/O error latches it, and
+//! only [`Shared::reopen_if_failed`] brings it back. Sole owner of `redb::Database`.
+//!
+//! Invariant: nobody holds the database outside a call in here, so that the write lock alone lets it be dropped (a
+//! file's lock is free again) and opened anew.
+
+use crate::error::{Error, Kind, Result};
+use crate::queue::closed;
+use crate::redb_io::{RedbSnapshot, check_format, initialise, redb_error};
+use crate::store::BackendFactory;
+use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+/// A factory with its backend's type forgotten.
+pub(crate) trait OpenDatabase: Send + Sync {
+    fn writable(&self, builder: &Builder) -> Result<Database, DatabaseError>;
+    fn read_only(&self, builder: &Builder) -> Result<ReadOnlyDatabase, DatabaseError>;
+}
+
+impl<F: BackendFactory> OpenDatabase for F {
+    fn writable(&self, builder: &Builder) -> Result<Database, DatabaseError> {
+        builder.create_with_backend(self.backend()?)
+    }
+
+    fn read_only(&self, builder: &Builder) -> Result<ReadOnlyDatabase, DatabaseError> {
+        builder.open_read_only_with_backend(self.backend()?)
+    }
+}
+
+pub(crate) struct Shared {
+    factory: Box<dyn OpenDatabase>,
+    cache_bytes: usize,
+    pub(crate) checkpoints_retained: usize,
+    /// None once closed.
+    database: RwLock<Option<Database>>,
+    /// Why nothing goes any more until it is reopened.
+    failed: Mutex<Option<Error>>,
+}
+
+impl Shared {
+    pub(crate) fn open(
+        factory: impl BackendFactory,
+        cache_bytes: usize,
+        checkpoints_retained: usize,
+    ) -> Result<Shared> {
+        let shared = Shared {
+            factory: Box::new(factory),
+            cache_bytes,
+            checkpoints_retained,
+            database: RwLock::new(None),
+            failed: Mutex::new(None),
+        };
+        let database = shared.open_database()?;
+        *shared.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
+        Ok(shared)
+    }
+
+    fn open_database(&self) -> Result<Database> {
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.cache_bytes);
+        // First without writing a byte. Fails on a new or an uncleanly closed file: then the check comes after.
+        if let Ok(probe) = self.factory.read_only(&builder) {
+            let txn = probe.begin_read().map_err(|e| redb_error("looking at the store", e))?;
+            check_format(&txn)?;
+        }
+        let database = self.factory.writable(&builder).map_err(|e| {
+            let e = redb_error("opening the store", e);
+            if e.kind() == Kind::Refused { e.context("another process owns it; stop that one") } else { e }
+        })?;
+        let made = check_format(&database.begin_read().map_err(|e| redb_error("opening the store", e))?)?;
+        if made.is_none() {
+            initialise(&database)?;
+        }
+        Ok(database)
+    }
+
+    /// Runs `f` on the database. An error that redb has latched latches us, too.
+    pub(crate) fn with_database<T>(&self, f: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &*self.failed() {
+            return Err(Error::unavailable(format!("the store must be reopened after an error ({why})")));
+        }
+        let result = f(database.as_ref().ok_or_else(closed)?);
+        if let Err(e) = &result
+            && matches!(e.kind(), Kind::Unavailable | Kind::Full)
+        {
+            self.latch(e);
+        }
+        result
+    }
+
+    /// Runs `f` on a snapshot, which ends with the call.
+    pub(crate) fn read<T>(&self, f: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
+        self.with_database(|database| {
+            let txn = database.begin_read().map_err(|e| redb_error("reading the store", e))?;
+            // redb checks no page on an ordinary read, and may panic on a damaged one.
+            catch_unwind(AssertUnwindSafe(|| f(&RedbSnapshot::new(txn)))).unwrap_or_else(|_| {
+                Err(Error::corrupt("a page of the store cannot be read; keep the files and restore a backup"))
+            })
+        })
+    }
+
+    fn failed(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets nothing through until it is reopened.
+    pub(crate) fn latch(&self, why: &Error) {
+        let mut failed = self.failed();
+        if failed.is_none() {
+            tracing::warn!(error = %why, "the store is latched until it is reopened");
+            *failed = Some(why.clone());
+        }
+    }
+
+    pub(crate) fn reopen_if_failed(&self) -> Result<bool> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if self.failed().is_none() {
+            return Ok(false);
+        }
+        // Dropped before the new one opens: it holds the file's lock.
+        *database = None;
+        *database = Some(self.open_database()?);
+        *self.failed() = None;
+        Ok(true)
+    }
+
+    pub(crate) fn close(&self) {
+        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(e)) = database.map(Database::close) {
+            tracing::warn!(error = %e, "closing the store; the next opening repairs it");
+        }
+    }
+}
