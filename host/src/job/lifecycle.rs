@@ -223,7 +223,6 @@ impl Supervisor {
         let (epochs, restarts) = self.board.totals();
         let elapsed_ms = self.clock.elapsed().saturating_sub(started).as_millis() as u64;
         let summary = RunSummary { finished, epochs, restarts, nodes: self.board.nodes(), elapsed_ms };
-        self.store.close();
         Ok(summary)
     }
 

@@ -219,6 +219,8 @@ pub fn pipeline(parallelism: u32) -> Pipeline {
 pub fn run(store: &Store, parallelism: u32) -> Result<RunSummary, JobError> {
     let mut settings = Settings::default();
     settings.dataflow.batch_events = 37;
+    // Little may be uncommitted, so there are many epochs however fast the disk is.
+    settings.dataflow.uncommitted_bytes_max = 16 << 10;
     let options = RunOptions { data_dir: PathBuf::new(), workers: 2, settings };
     let factories: Vec<SharedFactory> = vec![Arc::new(CountingFactory::new())];
     start_with(pipeline(parallelism), factories, store.clone(), options, Clock::system())?.wait()
