@@ -31,11 +31,13 @@ pub struct Calls {
 /// Entries in a page of a scan: few, so that tests cross pages.
 const PAGE: usize = 3;
 
+/// Values by sub-key.
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 type TimerKey = (TimeDomain, i64, u32, Vec<u8>);
 
 #[derive(Clone, Default)]
 struct Contents {
-    state: BTreeMap<(u32, Vec<u8>), BTreeMap<Vec<u8>, Vec<u8>>>,
+    state: BTreeMap<(u32, Vec<u8>), Entries>,
     timers: BTreeSet<TimerKey>,
     output: Vec<(u32, Record)>,
     metrics: BTreeMap<u32, f64>,
