@@ -3,7 +3,7 @@
 use super::host_functions::{HostState, Refusal};
 use super::limits::{show_bytes, show_ms};
 use crate::operator::{Failure, LogLevel};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, FrameSymbol, Trap, WasmBacktrace};
 
 /// How the call that died was set up.
 pub(super) struct Circumstances<'a> {
@@ -67,111 +67,98 @@ fn last_words(host: &HostState, log_before: usize) -> Option<&str> {
 
 /// The guest's frames, demangled, with lines where the component has them; innermost first.
 fn backtrace(error: &wasmtime::Error) -> String {
-    let Some(frames) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
-    // Only wasmtime's own rendering demangles; its first line is a heading.
-    let text = frames.to_string();
-    text.split_once('\n').map_or_else(String::new, |(_, frames)| tidy(frames))
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    // Adapters between component and host are modules without names.
+    let guest = |frame: &&FrameInfo| frame.module().name().is_some() || frame.func_name().is_some();
+    show(backtrace.frames().iter().filter(guest).flat_map(frames).collect())
 }
 
-/// Makes wasmtime's frames readable: without compiler hashes, without the adapters between component and host, without
-/// Rust's own way from `panic!` to the trap, and a recursion once with its count. Other text passes unharmed.
-fn tidy(frames: &str) -> String {
-    let mut out: Vec<(String, usize)> = Vec::new();
-    for line in frames.lines() {
-        let line = without_hashes(line.trim_end());
-        match frame_name(&line) {
-            // An adapter: a module without a name.
-            Some(name) if name.starts_with("<unknown>!") => {}
-            Some(name) => match out.last_mut() {
-                Some((last, times)) if frame_name(last) == Some(name) => *times += 1,
-                _ => out.push((line, 1)),
-            },
-            None => out.push((line, 1)),
-        }
+/// A function that was running, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Frame {
+    function: String,
+    place: Option<String>,
+}
+
+/// A frame of the machine code, as the functions inlined there and the one that holds them.
+fn frames(info: &FrameInfo) -> Vec<Frame> {
+    let whole = info.func_name().map_or_else(|| format!("function {}", info.func_index()), demangled);
+    let symbols = info.symbols();
+    if symbols.is_empty() {
+        return vec![Frame { function: whole, place: None }];
     }
-    let own = out.iter().position(|(line, _)| frame_name(line).is_some_and(|name| !is_machinery(name))).unwrap_or(0);
-    let mut text = String::new();
-    for (line, times) in &out[own..] {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(line);
-        if *times > 1 {
-            text.push_str(&format!(" ({times} times)"));
-        }
-    }
-    text
-}
-
-/// What follows `  12:   0x1f - ` (or `  12: `) in the first line of a frame.
-fn frame_name(line: &str) -> Option<&str> {
-    let (number, rest) = line.trim_start().split_once(": ")?;
-    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let rest = rest.trim_start();
-    Some(if rest.starts_with("0x") { rest.split_once(" - ").map_or(rest, |(_, name)| name) } else { rest })
-}
-
-/// Frames of Rust's runtime between a panic (or a failed allocation) and the trap.
-fn is_machinery(name: &str) -> bool {
-    let function = name.split_once('!').map_or(name, |(_, function)| function);
-    ["__rustc::", "std::", "core::panicking::", "core::result::", "core::option::", "alloc::"]
-        .iter()
-        .any(|prefix| function.starts_with(prefix))
-}
-
-/// Drops `[b7974e8690430dd9]` behind crate names and `::h4282802d8a73cf45` behind functions.
-fn without_hashes(line: &str) -> String {
-    let is_hash = |s: &str| s.len() == 16 && s.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once('[') {
-        out.push_str(before);
-        rest = match after.split_once(']') {
-            Some((inside, behind)) if is_hash(inside) => behind,
-            _ => {
-                out.push('[');
-                after
-            }
+    let last = symbols.len() - 1;
+    let frame = |(i, symbol): (usize, &FrameSymbol)| {
+        // The name section knows the whole path of the outermost one; line tables often only its last part.
+        let function = match symbol.name() {
+            Some(name) if i < last || info.func_name().is_none() => demangled(name),
+            _ => whole.clone(),
         };
-    }
-    out.push_str(rest);
-    if let Some((name, hash)) = out.rsplit_once("::h")
-        && is_hash(hash)
-    {
-        out.truncate(name.len());
-    }
-    out
+        let place = symbol.file().map(|file| match symbol.line() {
+            Some(line) => format!("{file}:{line}"),
+            None => file.to_owned(),
+        });
+        Frame { function, place }
+    };
+    symbols.iter().enumerate().map(frame).collect()
+}
+
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+/// Numbered lines, without Rust's own way from `panic!` to the trap, and a recursion once with its count.
+fn show(mut frames: Vec<Frame>) -> String {
+    let own = frames.iter().position(|frame| !is_machinery(&frame.function)).unwrap_or(0);
+    frames.drain(..own);
+    let runs = frames.chunk_by(|a, b| a == b).enumerate();
+    let lines = runs.map(|(i, run)| {
+        let Frame { function, place } = &run[0];
+        let times = if run.len() > 1 { format!(" ({} times)", run.len()) } else { String::new() };
+        let place = place.as_ref().map_or(String::new(), |place| format!("\n         at {place}"));
+        format!("{i:>4}: {function}{times}{place}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Functions of Rust's runtime between a panic (or a failed allocation) and the trap.
+fn is_machinery(function: &str) -> bool {
+    let function = function.trim_start_matches('<');
+    let runtime = ["__rustc::", "__rust_", "rust_", "std::", "core::", "alloc::"];
+    runtime.iter().any(|prefix| function.starts_with(prefix))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn frames_are_readable_and_begin_with_the_guests_own() {
-        let text = "    0:   0x42af - g.wasm!__rustc[b7974e8690430dd9]::__rust_abort\n\
-                    \x20   1:   0x2d1b - g.wasm!std[a543996e6e7dbf1e]::panicking::panic_with_hook\n\
-                    \x20   2:   0x1b6c - g.wasm!g::deep::h851762f77412d951\n\
-                    \x20                   at src/lib.rs:7:1\n\
-                    \x20   3:   0x1b70 - g.wasm!g::f::h5e949c62b71d795f\n\
-                    \x20   4:   0x1b70 - g.wasm!g::f::h5e949c62b71d795f\n\
-                    \x20   5:   0xd2fb - <unknown>!<wasm function 1>\n\
-                    \x20   6:   0x2814 - g.wasm!tidemill:operator/operator@0.1.0#process";
-        let expected = "    2:   0x1b6c - g.wasm!g::deep\n\
-                        \x20                   at src/lib.rs:7:1\n\
-                        \x20   3:   0x1b70 - g.wasm!g::f (2 times)\n\
-                        \x20   6:   0x2814 - g.wasm!tidemill:operator/operator@0.1.0#process";
-        assert_eq!(tidy(text), expected);
+    fn frame(function: &str, place: Option<&str>) -> Frame {
+        Frame { function: function.into(), place: place.map(str::to_owned) }
     }
 
     #[test]
-    fn frames_of_any_other_shape_pass() {
-        assert_eq!(tidy("something [else] ::hello"), "something [else] ::hello");
-        assert_eq!(tidy("  0: a[1]::b"), "  0: a[1]::b");
-        assert_eq!(tidy(""), "");
-        let only_machinery = "    0:   0x1 - g.wasm!std::process::abort";
-        assert_eq!(tidy(only_machinery), only_machinery);
+    fn frames_begin_with_the_guests_own_and_a_recursion_is_counted() {
+        let recursion = frame("guest::f", None);
+        let frames = vec![
+            frame("__rustc::__rust_abort", None),
+            frame("std::panicking::panic_with_hook", Some("std/src/panicking.rs:1")),
+            frame("core::panicking::panic_fmt", None),
+            frame("guest::deep", Some("src/lib.rs:7")),
+            recursion.clone(),
+            recursion.clone(),
+            recursion,
+            frame("tidemill:operator/operator@0.1.0#process", None),
+        ];
+        let expected = "   0: guest::deep\n         at src/lib.rs:7\n   1: guest::f (3 times)\n   \
+                        2: tidemill:operator/operator@0.1.0#process";
+        assert_eq!(show(frames), expected);
+        assert_eq!(show(vec![frame("std::process::abort", None)]), "   0: std::process::abort");
+        assert_eq!(show(Vec::new()), "");
+    }
+
+    #[test]
+    fn mangled_names_lose_their_hashes() {
+        assert_eq!(demangled("_ZN5guest4deep17h851762f77412d951E"), "guest::deep");
+        assert_eq!(demangled("plain_c_name"), "plain_c_name");
     }
 }
