@@ -66,7 +66,13 @@ fn bug(e: impl std::fmt::Display) -> Failure {
 }
 
 impl Operator for NativeCount {
-    fn process(&mut self, _: u32, _: EventTime, events: &Batch, context: &mut Context) -> Result<Vec<Rejection>, Failure> {
+    fn process(
+        &mut self,
+        _: u32,
+        _: EventTime,
+        events: &Batch,
+        context: &mut Context,
+    ) -> Result<Vec<Rejection>, Failure> {
         self.index.clear();
         self.counts.clear();
         self.found.clear();
@@ -205,7 +211,13 @@ fn whole_jobs(c: &mut Criterion) {
                     let input = feed(&store, keys);
                     let options = RunOptions { data_dir: data_dir.clone(), workers: 1, settings: Settings::default() };
                     let before = clock.elapsed();
-                    let job = start_with(pipeline(run, &input, limits()), vec![factory.clone()], store, options, clock.clone());
+                    let job = start_with(
+                        pipeline(run, &input, limits()),
+                        vec![factory.clone()],
+                        store,
+                        options,
+                        clock.clone(),
+                    );
                     let summary = job.expect("start").wait().expect("run");
                     total += clock.elapsed() - before;
                     assert_eq!(summary.nodes[1].events_in, EVENTS as u64);

@@ -1,7 +1,7 @@
 //! The one door to time. Everything in the host that asks what time it is holds a `Clock`; tests hold one that they turn.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A clock: wall time and monotonic time. Clones share it.

@@ -44,7 +44,8 @@ fn killed_at_random_moments_and_resumed_at_other_parallelisms() {
                 let command = pipeline.run_command(data.path(), parallelism);
                 // Later attempts get longer, so that the loop comes to an end however slow the start is.
                 let part = 10 + next() % 70 + attempt * 4;
-                if Running::start(command).kill_after(whole.mul_f64(part as f64 / 100.0).max(Duration::from_millis(5))) {
+                if Running::start(command).kill_after(whole.mul_f64(part as f64 / 100.0).max(Duration::from_millis(5)))
+                {
                     break;
                 }
                 kills += 1;

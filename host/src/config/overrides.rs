@@ -37,7 +37,9 @@ pub(super) fn apply(document: &mut Document, set: &[(String, String)]) -> Result
         let place = Origin::Set { path: path.clone(), raw: raw.as_str().into() };
         let keys: Vec<&str> = path.split('.').collect();
         if keys.iter().any(|key| key.is_empty()) {
-            return Err(document.source.error(&place, "the path has an empty part; write names with one '.' between them"));
+            return Err(document
+                .source
+                .error(&place, "the path has an empty part; write names with one '.' between them"));
         }
         if NODES.contains(&keys[0]) {
             node_must_exist(document, &place, &keys)?;

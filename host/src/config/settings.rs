@@ -153,7 +153,10 @@ mod tests {
     #[test]
     fn mistakes_name_the_line_and_the_mend() {
         for (text, expected) in [
-            ("[stroe]\n", "my.toml:1:2: unknown key \"stroe\" in the file (did you mean \"store\"?); known here: workers, store, dataflow"),
+            (
+                "[stroe]\n",
+                "my.toml:1:2: unknown key \"stroe\" in the file (did you mean \"store\"?); known here: workers, store, dataflow",
+            ),
             ("[store]\ncache = 5\n", "my.toml:2:9: store.cache: 5 has no unit; write \"5B\" or \"5MiB\""),
             ("[store]\ncache = \"5B\"\n", "my.toml:2:9: store.cache is too small; write \"1048576B\" or more"),
             ("[workers]\nthreads = -1\n", "my.toml:2:11: workers.threads is -1; write a number from 0 to 1024"),

@@ -138,9 +138,7 @@ impl<'a> Item<'a> {
     /// As a duration in ms.
     pub(super) fn duration_ms(&self) -> Result<u64, ConfigError> {
         match &self.node.value {
-            Value::String(text) => {
-                units::duration_ms(text).map_err(|why| self.error(format!("{}: {why}", self.path)))
-            }
+            Value::String(text) => units::duration_ms(text).map_err(|why| self.error(format!("{}: {why}", self.path))),
             Value::Integer(n) => {
                 Err(self.error(format!("{}: {n} has no unit; write \"{n}ms\" or \"{n}s\"", self.path)))
             }
@@ -159,7 +157,9 @@ impl<'a> Item<'a> {
     /// As a size in bytes, at least `least`.
     pub(super) fn size_bytes(&self, least: u64) -> Result<u64, ConfigError> {
         let bytes = match &self.node.value {
-            Value::String(text) => units::size_bytes(text).map_err(|why| self.error(format!("{}: {why}", self.path)))?,
+            Value::String(text) => {
+                units::size_bytes(text).map_err(|why| self.error(format!("{}: {why}", self.path)))?
+            }
             Value::Integer(n) => {
                 return Err(self.error(format!("{}: {n} has no unit; write \"{n}B\" or \"{n}MiB\"", self.path)));
             }

@@ -16,14 +16,17 @@ const SIZES: [(&str, u64); 8] = [
 
 /// A duration in ms: `"200ms"`, `"1.5s"`, `"5m"`, `"2h"`, `"1d"`.
 pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
-    amount(text, &DURATIONS)
-        .map_err(|why| format!("{text:?} is not a duration: {why}; write a number and ms, s, m, h or d, as in \"200ms\""))
+    amount(text, &DURATIONS).map_err(|why| {
+        format!("{text:?} is not a duration: {why}; write a number and ms, s, m, h or d, as in \"200ms\"")
+    })
 }
 
 /// A size in bytes: `"64MiB"`, `"1GB"`, `"4096B"`.
 pub(super) fn size_bytes(text: &str) -> Result<u64, String> {
     amount(text, &SIZES).map_err(|why| {
-        format!("{text:?} is not a size: {why}; write a number and B, kB, MB, GB, KiB, MiB, GiB or TiB, as in \"64MiB\"")
+        format!(
+            "{text:?} is not a size: {why}; write a number and B, kB, MB, GB, KiB, MiB, GiB or TiB, as in \"64MiB\""
+        )
     })
 }
 
@@ -39,7 +42,8 @@ fn amount(text: &str, units: &[(&str, u64)]) -> Result<u64, String> {
         return Err(if unit.is_empty() { "it has no unit".into() } else { format!("there is no unit {unit:?}") });
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || fraction.contains('.') || (number.contains('.') && fraction.is_empty()) || fraction.len() > 9 {
+    if whole.is_empty() || fraction.contains('.') || (number.contains('.') && fraction.is_empty()) || fraction.len() > 9
+    {
         return Err(format!("{number:?} is not a number"));
     }
     let too_large = || "it is too large".to_string();
@@ -76,9 +80,14 @@ mod tests {
         ] {
             assert_eq!(duration_ms(text), Ok(ms), "{text}");
         }
-        for (text, bytes) in
-            [("4096B", 4096), ("64MiB", 64 << 20), ("1GB", 1_000_000_000), ("1.5KiB", 1536), ("2 kB", 2000), ("1TiB", 1 << 40)]
-        {
+        for (text, bytes) in [
+            ("4096B", 4096),
+            ("64MiB", 64 << 20),
+            ("1GB", 1_000_000_000),
+            ("1.5KiB", 1536),
+            ("2 kB", 2000),
+            ("1TiB", 1 << 40),
+        ] {
             assert_eq!(size_bytes(text), Ok(bytes), "{text}");
         }
     }

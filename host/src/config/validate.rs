@@ -61,7 +61,8 @@ impl Graph {
     /// Notes what a sink writes to; two may not share it.
     pub(super) fn target(&mut self, source: &Source, target: &str, origin: &Origin) -> Result<(), ConfigError> {
         if self.targets.iter().any(|t| t == target) {
-            let message = format!("another sink writes to {target} already; give each its own, or one sink several inputs");
+            let message =
+                format!("another sink writes to {target} already; give each its own, or one sink several inputs");
             return Err(source.error(origin, message));
         }
         self.targets.push(target.to_string());
@@ -84,7 +85,8 @@ impl Graph {
                     return Err(source.error(origin, message));
                 }
                 _ if from.node == *fed => {
-                    let message = format!("operator {fed:?} feeds itself; a pipeline has no cycles: name another input");
+                    let message =
+                        format!("operator {fed:?} feeds itself; a pipeline has no cycles: name another input");
                     return Err(source.error(origin, message));
                 }
                 _ => {}
@@ -149,8 +151,10 @@ impl Graph {
                         let mut names: Vec<&str> = round.map(|n| self.nodes[n].0.as_str()).collect();
                         names.reverse(); // walked against the flow
                         names.insert(0, self.nodes[from].0.as_str());
-                        let message =
-                            format!("a cycle: {}; a pipeline has none: take one of these inputs away", names.join(" -> "));
+                        let message = format!(
+                            "a cycle: {}; a pipeline has none: take one of these inputs away",
+                            names.join(" -> ")
+                        );
                         return Err(source.error(&self.edges[edge].2, message));
                     }
                 }

@@ -180,12 +180,7 @@ impl OperatorNode {
         self.context.state.epoch_committed(epoch);
     }
 
-    fn fire(
-        &mut self,
-        domain: TimeDomain,
-        up_to: i64,
-        env: &mut CallEnv<'_>,
-    ) -> Result<Option<Called>, TaskFailure> {
+    fn fire(&mut self, domain: TimeDomain, up_to: i64, env: &mut CallEnv<'_>) -> Result<Option<Called>, TaskFailure> {
         let Some(fired) = self.timers.due(domain, up_to, TIMERS_PER_CALL_MAX) else { return Ok(None) };
         match self.call(&Call::Timers(&fired), env) {
             Ok(Called::Done(output)) => {
@@ -318,16 +313,19 @@ fn describe_call(call: &Call<'_>) -> String {
     match call {
         Call::Events { input, batch } => {
             let events = &batch.events;
-            let from = batch.origin.as_ref().map_or_else(String::new, |o| {
-                format!(", from {} events {}..{}", o.partition, o.first, o.end)
-            });
+            let from = batch
+                .origin
+                .as_ref()
+                .map_or_else(String::new, |o| format!(", from {} events {}..{}", o.partition, o.first, o.end));
             let first = events.timestamps.first().map_or_else(String::new, |time| {
                 let key = events.keys.get(0).map_or("none".into(), |k| String::from_utf8_lossy(k).into_owned());
                 format!(", the first at {time} with key {key}")
             });
             format!("process, input {input}, {} events{from}{first}", events.len())
         }
-        Call::Timers(fired) => format!("on-timers, {} timers, the first at {:?}", fired.times.len(), fired.times.first()),
+        Call::Timers(fired) => {
+            format!("on-timers, {} timers, the first at {:?}", fired.times.len(), fired.times.first())
+        }
         Call::Watermark => "on-watermark".into(),
         Call::Close => "close".into(),
     }

@@ -198,10 +198,7 @@ pub fn pipeline(parallelism: u32) -> Pipeline {
         sources: vec![SourceSpec {
             name: "in".into(),
             kind: SourceKind::Stream(StreamSource { stream: input_stream(), bounded: true }),
-            watermark: WatermarkSpec {
-                kind: WatermarkKind::OutOfOrderness { bound_ms: 5_000 },
-                idle_after_ms: None,
-            },
+            watermark: WatermarkSpec { kind: WatermarkKind::OutOfOrderness { bound_ms: 5_000 }, idle_after_ms: None },
         }],
         operators: vec![OperatorSpec {
             name: "count".into(),

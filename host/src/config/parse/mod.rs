@@ -92,7 +92,8 @@ fn pipeline(document: &Document, file: &Path) -> Result<Pipeline, ConfigError> {
     };
 
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut context = Context { source: &document.source, folder, pipeline: name.clone(), graph: validate::Graph::default() };
+    let mut context =
+        Context { source: &document.source, folder, pipeline: name.clone(), graph: validate::Graph::default() };
     let mut sources = Vec::new();
     for (name, origin, item) in section(&root, "sources")? {
         context.node(name, origin, validate::NodeKind::Source)?;
@@ -109,10 +110,14 @@ fn pipeline(document: &Document, file: &Path) -> Result<Pipeline, ConfigError> {
         sinks.push(sink::read(&mut context, name, origin, &item)?);
     }
     if sources.is_empty() {
-        return Err(head.error("the pipeline has no source; write [sources.NAME] with file = {...} or stream = \"...\""));
+        return Err(
+            head.error("the pipeline has no source; write [sources.NAME] with file = {...} or stream = \"...\"")
+        );
     }
     if sinks.is_empty() {
-        return Err(head.error("the pipeline has no sink; write [sinks.NAME] with input = \"...\" and stream, file or stdout"));
+        return Err(
+            head.error("the pipeline has no sink; write [sinks.NAME] with input = \"...\" and stream, file or stdout")
+        );
     }
     context.graph.check(&document.source)?;
     let restart = head.get("restart").map_or(Ok(RESTART), |item| restart(&item))?;
@@ -146,7 +151,8 @@ fn restart(item: &Item<'_>) -> Result<Restart, ConfigError> {
         Some(item) => {
             let ms = item.duration_ms()?;
             if ms < backoff_ms {
-                let message = format!("backoff_max ({ms} ms) is shorter than backoff ({backoff_ms} ms); make it longer");
+                let message =
+                    format!("backoff_max ({ms} ms) is shorter than backoff ({backoff_ms} ms); make it longer");
                 return Err(item.error(message));
             }
             ms

@@ -54,12 +54,16 @@ fn inputs(context: &mut Context<'_>, name: &str, table: &Table<'_>) -> Result<Ve
         }
         [("inputs", _), ..] => {
             if let Some((_, origin)) = table.present(&["edge"]).first() {
-                return Err(table.source.error(origin, "with inputs, each has its own edge: { from = \"...\", edge = \"...\" }"));
+                return Err(table
+                    .source
+                    .error(origin, "with inputs, each has its own edge: { from = \"...\", edge = \"...\" }"));
             }
             let list = table.need("inputs", "write inputs = [{ from = \"...\" }]")?;
             let items = list.items()?;
             if items.is_empty() {
-                return Err(list.error(format!("operator {name:?} has no input; write inputs = [{{ from = \"...\" }}]")));
+                return Err(
+                    list.error(format!("operator {name:?} has no input; write inputs = [{{ from = \"...\" }}]"))
+                );
             }
             let mut inputs = Vec::with_capacity(items.len());
             for item in items {

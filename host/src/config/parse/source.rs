@@ -2,8 +2,8 @@
 
 use super::super::error::ConfigError;
 use super::super::pipeline::{
-    Field, FileFormat, FileSource, SourceKind, SourceSpec, StreamSource, TimeFormat, TimeSpec, ValueForm, WatermarkKind,
-    WatermarkSpec,
+    Field, FileFormat, FileSource, SourceKind, SourceSpec, StreamSource, TimeFormat, TimeSpec, ValueForm,
+    WatermarkKind, WatermarkSpec,
 };
 use super::super::table::{Item, Table};
 use super::{Context, stream_name};
@@ -76,7 +76,8 @@ fn file(context: &Context<'_>, table: &Table<'_>) -> Result<FileSource, ConfigEr
 fn time(item: &Item<'_>, file_format: FileFormat) -> Result<TimeSpec, ConfigError> {
     let table = item.table(&["column", "pointer", "format"])?;
     let field = field(&table, file_format)?;
-    let format = table.need("format", "write format = \"ms\", \"s\", \"rfc3339\" or a pattern as \"%Y-%m-%d %H:%M:%S\"")?;
+    let format =
+        table.need("format", "write format = \"ms\", \"s\", \"rfc3339\" or a pattern as \"%Y-%m-%d %H:%M:%S\"")?;
     let format = match format.text()? {
         "ms" => TimeFormat::EpochMs,
         "s" => TimeFormat::EpochSeconds,
