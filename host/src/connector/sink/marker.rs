@@ -28,8 +28,8 @@ pub(super) type Cut = BTreeMap<SegmentId, Offset>;
 /// What a marker says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marker {
-    stream: StreamId,
-    generation: Generation,
+    pub(super) stream: StreamId,
+    pub(super) generation: Generation,
     /// Everything below is outside.
     pub(super) next: Cut,
     /// Files finished so far.
