@@ -1,8 +1,13 @@
 //! Tidemill's host: sources, dataflow, the wasm boundary, checkpoints and the command line, over `tidemill-storage`.
 //! Layers and their arrows: docs/architecture.md.
 
+pub mod checkpoint;
+pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod dataflow;
+pub mod job;
 pub mod operator;
 pub mod state;
+pub mod telemetry;
+pub mod wasm;

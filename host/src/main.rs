@@ -1,3 +1,7 @@
-//! The `tidemill` command.
+//! The `tidemill` command: hands the command line to `cli` and its outcome to the shell.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,121 @@
+//! `tidemill build`: an operator project becomes `component.wasm` in its folder: cargo compiles it for wasm, the core
+//! module becomes a component in this process, and only what fits the world and describes itself is kept.
+
+use super::args::BuildArgs;
+use super::guest_toolchain::{self, GuestToolchain, TARGET};
+use super::inspect;
+use super::output::{Output, size};
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tidemill::wasm::ComponentReport;
+use tidemill::wasm::component::{self, BUILT_COMPONENT};
+
+pub(crate) fn run(args: &BuildArgs, output: &Output) -> Result<()> {
+    for project in &args.projects {
+        let started = Instant::now();
+        let (report, toolchain) =
+            build(project, output).with_context(|| format!("cannot build {}", project.display()))?;
+        let took = started.elapsed();
+        let json = || {
+            let mut json = inspect::json(&report);
+            json["took_ms"] = (took.as_millis() as u64).into();
+            json["compiler"] = toolchain.origin.clone().into();
+            json
+        };
+        output.data(json, || text(&report, &toolchain, took))?;
+    }
+    Ok(())
+}
+
+fn build(project: &Path, output: &Output) -> Result<(ComponentReport, GuestToolchain)> {
+    let manifest = project.join("Cargo.toml");
+    if !manifest.is_file() {
+        bail!("{} is missing: name the folder of an operator project (`tidemill new` makes one)", manifest.display());
+    }
+    let toolchain = guest_toolchain::find(project)?;
+    output.say(&format!("compiling {} with {}", project.display(), toolchain.origin));
+    let module = compile(&std::fs::canonicalize(&manifest)?, &toolchain)?;
+    let core = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let bytes = component::componentize(&core)?;
+
+    // Beside its place first: a component that proves unfit does not replace a good one.
+    let (target, trial) = (project.join(BUILT_COMPONENT), project.join(".component.wasm.new"));
+    std::fs::write(&trial, bytes).with_context(|| format!("cannot write {}", trial.display()))?;
+    let mut report = component::inspect(&trial)?;
+    if let Some(problem) = &report.problem {
+        let _ = std::fs::remove_file(&trial); // what matters is the problem
+        bail!("{problem}");
+    }
+    std::fs::rename(&trial, &target).with_context(|| format!("cannot write {}", target.display()))?;
+    report.file = target;
+    Ok((report, toolchain))
+}
+
+/// Runs cargo; returns the core module of the project's cdylib.
+fn compile(manifest: &Path, toolchain: &GuestToolchain) -> Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    cargo.arg("--manifest-path").arg(manifest).stdin(Stdio::null()).stdout(Stdio::piped());
+    if let Some(folder) = manifest.parent() {
+        cargo.current_dir(folder); // its own .cargo/config.toml and rust-toolchain.toml hold
+    }
+    if let Some(rustc) = &toolchain.rustc {
+        cargo.env("RUSTC", rustc).env("LD_LIBRARY_PATH", guest_toolchain::library_path(rustc));
+    }
+    let mut child = cargo.spawn().context("cannot run cargo: install Rust from https://rustup.rs")?;
+    let stdout = child.stdout.take().context("cargo has no stdout")?;
+    let mut module = None;
+    for line in BufReader::new(stdout).lines() {
+        module = cdylib(&line.context("cannot read cargo's messages")?, manifest).or(module);
+    }
+    let status = child.wait().context("cargo got lost")?;
+    if !status.success() {
+        bail!("cargo build failed ({status}); its own words are above");
+    }
+    module.context("it has no cdylib: Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under [lib]")
+}
+
+/// The .wasm file of a `compiler-artifact` message about this project's cdylib.
+fn cdylib(message: &str, manifest: &Path) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let is_cdylib = message["target"]["kind"].as_array()?.iter().any(|kind| kind == "cdylib");
+    if message["reason"] != "compiler-artifact" || !is_cdylib || message["manifest_path"].as_str() != manifest.to_str()
+    {
+        return None;
+    }
+    let files = message["filenames"].as_array()?.iter().filter_map(|file| file.as_str());
+    files.map(PathBuf::from).find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+}
+
+fn text(report: &ComponentReport, toolchain: &GuestToolchain, took: Duration) -> String {
+    let mut text = format!("built {}\n", report.file.display());
+    text.push_str(&format!("  size      {}\n  digest    {}\n", size(report.size), report.digest));
+    inspect::list(&mut text, "imports", &report.imports);
+    text.push_str(&format!("  took      {:.1} s with {}\n", took.as_secs_f64(), toolchain.origin));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_projects_own_cdylib_is_taken() {
+        let message = |reason: &str, manifest: &str, kind: &str| {
+            serde_json::json!({
+                "reason": reason, "manifest_path": manifest, "target": { "kind": [kind, "rlib"] },
+                "filenames": ["/t/deps/libx.rlib", "/t/x.wasm"],
+            })
+            .to_string()
+        };
+        let manifest = Path::new("/p/Cargo.toml");
+        let found = cdylib(&message("compiler-artifact", "/p/Cargo.toml", "cdylib"), manifest);
+        assert_eq!(found, Some(PathBuf::from("/t/x.wasm")));
+        assert_eq!(cdylib(&message("compiler-artifact", "/other/Cargo.toml", "cdylib"), manifest), None);
+        assert_eq!(cdylib(&message("compiler-artifact", "/p/Cargo.toml", "proc-macro"), manifest), None);
+        assert_eq!(cdylib("warning: not JSON", manifest), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! `tidemill stream cat`: the committed events up to now, by segment and offset.
+
+use super::events;
+use crate::cli::args::CatArgs;
+use crate::cli::data_dir;
+use crate::cli::output::Output;
+use anyhow::{Result, bail};
+use tidemill_storage::SegmentId;
+
+pub(crate) fn run(args: &CatArgs, output: &Output) -> Result<()> {
+    let store = data_dir::open(&args.data.data_dir)?;
+    let stream = data_dir::stream(&store, &args.name, &args.data.data_dir)?;
+    if let Some(id) = args.segment.filter(|id| stream.segment(SegmentId(*id)).is_none()) {
+        let ids: Vec<String> = stream.segments.iter().map(|segment| segment.id.to_string()).collect();
+        bail!("stream {} has no segment {id}; it has {}", args.name, ids.join(", "));
+    }
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    let mut out = output.stdout();
+    for segment in stream.segments.iter().filter(|segment| args.segment.is_none_or(|id| segment.id.0 == id)) {
+        let from = args.from_offset.unwrap_or(0);
+        if args.from_offset.is_some() && from < segment.head.0 {
+            output.say(&format!("segment {}: events before offset {} are gone", segment.id, segment.head));
+        }
+        let offsets = from.max(segment.head.0)..segment.tail.0;
+        left -= events::print(&store, stream.stream, segment.id, offsets, left, &mut out)?;
+    }
+    out.flush()
+}

@@ -1,0 +1,63 @@
+//! `tidemill stream describe`: one stream's segments, sizes and watermark, as one consistent snapshot.
+
+use super::list::events;
+use crate::cli::args::DescribeArgs;
+use crate::cli::data_dir;
+use crate::cli::output::{Output, number, size, table};
+use crate::cli::time;
+use anyhow::Result;
+use tidemill_storage::EventTime;
+use tidemill_storage::stream::StreamInfo;
+
+pub(crate) fn run(args: &DescribeArgs, output: &Output) -> Result<()> {
+    let store = data_dir::open(&args.data.data_dir)?;
+    let stream = data_dir::stream(&store, &args.name, &args.data.data_dir)?;
+    output.data(|| json(&stream), || text(&stream))
+}
+
+fn json(stream: &StreamInfo) -> serde_json::Value {
+    let segments = stream.segments.iter().map(|segment| {
+        serde_json::json!({
+            "id": segment.id.0,
+            "keys": [format!("{:016x}", segment.range.0), format!("{:016x}", segment.range.1)],
+            "head": segment.head.0,
+            "tail": segment.tail.0,
+            "chunks": segment.chunks,
+            "bytes": segment.bytes,
+            "raw_bytes": segment.raw_bytes,
+        })
+    });
+    serde_json::json!({
+        "name": stream.name.as_str(),
+        "id": stream.stream.id.0,
+        "generation": stream.stream.generation.0,
+        "created_at_ms": stream.created_at_ms,
+        "watermark": stream.watermark.map(|watermark| watermark.0),
+        "events": events(stream),
+        "segments": segments.collect::<Vec<_>>(),
+    })
+}
+
+fn text(stream: &StreamInfo) -> String {
+    let rows = stream.segments.iter().map(|segment| {
+        [
+            segment.id.to_string(),
+            format!("{:016x}", segment.range.0),
+            segment.head.to_string(),
+            segment.tail.to_string(),
+            number(segment.chunks),
+            size(segment.bytes),
+            size(segment.raw_bytes),
+        ]
+    });
+    format!(
+        "{}\n  id {}, generation {}, created {}\n  watermark {}\n  {} events\n\n{}",
+        stream.name,
+        stream.stream.id,
+        stream.stream.generation,
+        time::show(EventTime(stream.created_at_ms)),
+        stream.watermark.map_or("none".into(), time::show),
+        number(events(stream)),
+        table(["segment", "keys from", "head", "tail", "chunks", "size", "decoded"], rows)
+    )
+}

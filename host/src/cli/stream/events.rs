@@ -1,0 +1,49 @@
+//! Prints committed events of one segment, one JSON object a line. `cat` and `tail` say from where to where.
+
+use crate::cli::event::{self, Place};
+use crate::cli::output::Stdout;
+use anyhow::Result;
+use std::ops::Range;
+use tidemill_storage::headers::Entries;
+use tidemill_storage::stream::StreamRef;
+use tidemill_storage::{EventTime, Offset, Position, SegmentId, Store};
+
+/// Bytes asked of one read.
+const READ_BYTES: usize = 1 << 20;
+
+/// Prints the events of these offsets, at most `limit`; returns how many.
+pub(crate) fn print(
+    store: &Store,
+    stream: StreamRef,
+    segment: SegmentId,
+    offsets: Range<u64>,
+    limit: u64,
+    out: &mut Stdout,
+) -> Result<u64> {
+    let end = offsets.end.min(offsets.start.saturating_add(limit));
+    let mut next = Offset(offsets.start);
+    let mut line = Vec::new();
+    while next.0 < end {
+        let position = Position { stream: stream.id, generation: stream.generation, segment, offset: next };
+        let chunk = store.read(position, READ_BYTES)?;
+        let batch = &chunk.batch;
+        let mut headers = Entries::new(&batch.headers);
+        for i in 0..batch.len() {
+            let offset = chunk.first.plus(i as u64);
+            let event_headers = headers.next_event()?;
+            if offset.0 >= end {
+                break;
+            }
+            let time = EventTime(batch.timestamps[i]);
+            let place = Place { segment, offset };
+            line.clear();
+            event::write_line(&mut line, &place, time, batch.keys.get(i), batch.values.get(i), &event_headers);
+            out.write(&line)?;
+        }
+        if chunk.next <= next {
+            break; // the tail: nothing more is committed
+        }
+        next = chunk.next;
+    }
+    Ok(next.0.min(end).saturating_sub(offsets.start))
+}

@@ -1,0 +1,48 @@
+//! `tidemill stream list`: every stream of a data directory with its size.
+
+use crate::cli::args::DataDir;
+use crate::cli::data_dir;
+use crate::cli::output::{Output, number, size, table};
+use crate::cli::time;
+use anyhow::Result;
+use tidemill_storage::stream::StreamInfo;
+
+pub(crate) fn run(args: &DataDir, output: &Output) -> Result<()> {
+    let streams = data_dir::open(&args.data_dir)?.list_streams()?;
+    output.data(|| streams.iter().map(json).collect(), || text(&streams))
+}
+
+/// Events that can be read.
+pub(crate) fn events(stream: &StreamInfo) -> u64 {
+    stream.segments.iter().map(|segment| segment.tail.0.saturating_sub(segment.head.0)).sum()
+}
+
+fn bytes(stream: &StreamInfo) -> u64 {
+    stream.segments.iter().map(|segment| segment.bytes).sum()
+}
+
+fn json(stream: &StreamInfo) -> serde_json::Value {
+    serde_json::json!({
+        "name": stream.name.as_str(),
+        "segments": stream.segments.len(),
+        "events": events(stream),
+        "bytes": bytes(stream),
+        "watermark": stream.watermark.map(|watermark| watermark.0),
+    })
+}
+
+fn text(streams: &[StreamInfo]) -> String {
+    if streams.is_empty() {
+        return "no streams\n".into();
+    }
+    let rows = streams.iter().map(|stream| {
+        [
+            stream.name.to_string(),
+            stream.segments.len().to_string(),
+            number(events(stream)),
+            size(bytes(stream)),
+            stream.watermark.map_or("none".into(), time::show),
+        ]
+    });
+    table(["stream", "segments", "events", "size", "watermark"], rows)
+}

@@ -1,0 +1,364 @@
+//! A job's life: open the store and the components, then run after run (each from the last committed epoch) until the
+//! input ends, the user stops it, or the restart policy gives up. One supervisor thread per job.
+
+use super::JobError;
+use super::egress::Egresses;
+use super::graph::{Graph, NodeKind};
+use super::planner::Plan;
+use super::restart::{RestartPolicy, Verdict};
+use super::status::{RunStatus, RunSummary, StatusBoard};
+use super::wiring::{self, JobParts, RunParts, sink_stream};
+use crate::checkpoint::coordinator::{Coordinator, Event, RunEnd};
+use crate::checkpoint::protocol::Pace;
+use crate::clock::Clock;
+use crate::config::pipeline::Pipeline;
+use crate::config::settings::Settings;
+use crate::connector::{Egress, sink, source};
+use crate::dataflow::control::RunControl;
+use crate::dataflow::queue::Capacity;
+use crate::dataflow::source_task::ReadLimits;
+use crate::dataflow::task::{FailureKind, TaskFailure};
+use crate::dataflow::worker::Executor;
+use crate::operator::SharedFactory;
+use crate::wasm::{self, WasmEngine, WasmFactory};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tidemill_storage::checkpoint::CheckpointRecord;
+use tidemill_storage::stream::StreamConfig;
+use tidemill_storage::{Store, StoreOptions};
+
+/// How a job runs on this machine.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Where everything durable lies.
+    pub data_dir: PathBuf,
+    /// Worker threads; 0 = one per core.
+    pub workers: usize,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// A running job.
+pub struct RunHandle {
+    board: Arc<StatusBoard>,
+    clock: Clock,
+    stop: Sender<()>,
+    supervisor: JoinHandle<Result<RunSummary, JobError>>,
+}
+
+impl RunHandle {
+    /// A look at it.
+    pub fn status(&self) -> RunStatus {
+        self.board.status(self.clock.now_ms())
+    }
+
+    /// Stops it at a checkpoint.
+    pub fn stop(&self) {
+        // A job that is over needs no order.
+        let _ = self.stop.send(());
+    }
+
+    /// Waits for its end.
+    pub fn wait(self) -> Result<RunSummary, JobError> {
+        self.supervisor
+            .join()
+            .unwrap_or_else(|_| Err(JobError::System("the supervisor panicked (please report this)".into())))
+    }
+
+    /// Whether it is over.
+    pub fn is_done(&self) -> bool {
+        self.supervisor.is_finished()
+    }
+}
+
+/// Opens a store with the process settings.
+pub fn open_store(options: &RunOptions, clock: &Clock) -> Result<Store, JobError> {
+    let clock = clock.clone();
+    let store_options = StoreOptions {
+        cache_bytes: options.settings.store.cache_bytes as usize,
+        checkpoints_retained: options.settings.store.checkpoints_retained as usize,
+        clock: Arc::new(move || clock.now_ms()),
+        ..StoreOptions::default()
+    };
+    Ok(Store::open(&options.data_dir, store_options)?)
+}
+
+/// Checks a pipeline as far as that goes without running it: components, ports, sources. Gives the graph.
+pub fn check(pipeline: &Pipeline, store: &Store, options: &RunOptions) -> Result<Graph, JobError> {
+    Ok(prepare(pipeline.clone(), store, options)?.graph)
+}
+
+fn prepare(pipeline: Pipeline, store: &Store, options: &RunOptions) -> Result<JobParts, JobError> {
+    let engine = WasmEngine::new(wasm::EngineOptions { cache_dir: Some(options.data_dir.join("cache")) })
+        .map_err(|e| JobError::System(e.to_string()))?;
+    let mut factories: Vec<SharedFactory> = Vec::new();
+    for operator in &pipeline.operators {
+        let at = |e: &dyn std::fmt::Display| JobError::Invalid(format!("operator {}: {e}", operator.name));
+        let component = wasm::component::load(&engine, &operator.component).map_err(|e| at(&e))?;
+        let factory = WasmFactory::new(&engine, component, &operator.config, &operator.limits, &operator.name)
+            .map_err(|e| at(&e))?;
+        factories.push(Arc::new(factory));
+    }
+    prepare_with(pipeline, factories, store, options)
+}
+
+fn prepare_with(
+    pipeline: Pipeline,
+    factories: Vec<SharedFactory>,
+    store: &Store,
+    options: &RunOptions,
+) -> Result<JobParts, JobError> {
+    let mut sources = Vec::new();
+    let mut partitions = Vec::new();
+    for spec in &pipeline.sources {
+        let source = source::build(spec, store)?;
+        partitions.push(source.partitions()?.len());
+        sources.push(source);
+    }
+    let descriptors: Vec<_> = factories.iter().map(|f| f.descriptor().clone()).collect();
+    let graph = Graph::build(&pipeline, &descriptors, &partitions)?;
+    let plan = Plan::new(&graph);
+    let s = &options.settings.dataflow;
+    let read = ReadLimits { events: s.batch_events as usize, bytes: s.batch_bytes as usize };
+    let queue = Capacity { elements: s.queue_batches as usize, bytes: s.queue_bytes as usize };
+    Ok(JobParts { pipeline, graph, plan, sources, factories, read, queue })
+}
+
+/// Starts a pipeline. What can be checked is checked before this returns.
+pub fn start(pipeline: Pipeline, options: RunOptions) -> Result<RunHandle, JobError> {
+    let clock = Clock::system();
+    let store = open_store(&options, &clock)?;
+    let job = prepare(pipeline, &store, &options)?;
+    start_prepared(job, store, options, clock)
+}
+
+/// Starts a pipeline whose operators are given as factories, over a given store: for benchmarks and tests with native
+/// operators.
+pub fn start_with(
+    pipeline: Pipeline,
+    factories: Vec<SharedFactory>,
+    store: Store,
+    options: RunOptions,
+    clock: Clock,
+) -> Result<RunHandle, JobError> {
+    let job = prepare_with(pipeline, factories, &store, &options)?;
+    start_prepared(job, store, options, clock)
+}
+
+fn start_prepared(job: JobParts, store: Store, options: RunOptions, clock: Clock) -> Result<RunHandle, JobError> {
+    let kind = |k: NodeKind| match k {
+        NodeKind::Source(_) => "source",
+        NodeKind::Operator(_) => "operator",
+        NodeKind::Sink(_) => "sink",
+    };
+    let board = Arc::new(StatusBoard::new(job.graph.nodes.iter().map(|n| (n.name.clone(), kind(n.kind))).collect()));
+    let mut egresses: Vec<(String, Box<dyn Egress>)> = Vec::new();
+    for spec in &job.pipeline.sinks {
+        let (stream, segments) = sink_stream(&job.pipeline.name, spec)?;
+        store.ensure_stream(&stream, StreamConfig { segments })?;
+        if let Some(egress) = sink::build(spec, &job.pipeline.name, &store)? {
+            egresses.push((spec.name.clone(), egress));
+        }
+    }
+    let (stop, stop_orders) = unbounded();
+    let (inner_board, inner_clock) = (board.clone(), clock.clone());
+    let supervisor = std::thread::Builder::new()
+        .name(format!("job-{}", job.pipeline.name))
+        .spawn(move || {
+            let egresses = Egresses::start(egresses, &store)?;
+            let supervisor =
+                Supervisor { job, store, options, clock: inner_clock, board: inner_board, stop: stop_orders };
+            supervisor.supervise(egresses)
+        })
+        .map_err(|e| JobError::System(format!("no thread for the job: {e}")))?;
+    Ok(RunHandle { board, clock, stop, supervisor })
+}
+
+struct Supervisor {
+    job: JobParts,
+    store: Store,
+    options: RunOptions,
+    clock: Clock,
+    board: Arc<StatusBoard>,
+    stop: Receiver<()>,
+}
+
+impl Supervisor {
+    fn supervise(self, egresses: Egresses) -> Result<RunSummary, JobError> {
+        let started = self.clock.elapsed();
+        let mut policy = RestartPolicy::new(self.job.pipeline.restart.clone());
+        let mut restarts = 0;
+        let end = loop {
+            let failure = match self.run_once(restarts, &egresses) {
+                Ok(end) => break Ok(end),
+                Err(JobError::Failed { failure, advice }) => (failure, advice),
+                Err(other) => break Err(other),
+            };
+            let (failure, advice) = failure;
+            match policy.failed(failure.kind, self.clock.now_ms()) {
+                Verdict::Fail => {
+                    let advice = if advice.is_empty() { give_up_advice(&failure) } else { advice };
+                    break Err(JobError::Failed { failure, advice });
+                }
+                Verdict::Restart(after_ms) => {
+                    restarts += 1;
+                    self.board.set_state("restarting");
+                    tracing::warn!(
+                        "rolled back to the last checkpoint, restart {restarts} in {after_ms} ms: {failure}"
+                    );
+                    if self.stop.recv_timeout(Duration::from_millis(after_ms)).is_ok() {
+                        break Ok(RunEnd::Stopped);
+                    }
+                    if let Err(error) = self.store.reopen_if_failed() {
+                        tracing::warn!("the store does not open again yet: {error}");
+                    }
+                }
+            }
+        };
+        let finished = matches!(end, Ok(RunEnd::Finished));
+        self.board.set_state("draining");
+        let drained = egresses.finish(finished);
+        self.board.set_state("done");
+        end?;
+        drained?;
+        let (epochs, restarts) = self.board.totals();
+        let elapsed_ms = self.clock.elapsed().saturating_sub(started).as_millis() as u64;
+        let summary = RunSummary { finished, epochs, restarts, nodes: self.board.nodes(), elapsed_ms };
+        Ok(summary)
+    }
+
+    /// One run: from the last committed epoch to its end or failure.
+    fn run_once(&self, restarts: u32, egresses: &Egresses) -> Result<RunEnd, JobError> {
+        let pipeline = &self.job.pipeline;
+        let start = self.store.start_pipeline(&pipeline.name, pipeline.max_parallelism).map_err(as_failure)?;
+        let base = start.checkpoint.unwrap_or_default();
+        self.board.begin_run(&base, restarts);
+        if base.finished {
+            return Ok(RunEnd::Finished);
+        }
+        let (sender, events) = unbounded();
+        let control = {
+            let sender = sender.clone();
+            let on_dirty = Box::new(move || drop(sender.send(Event::Dirty)));
+            let staged_max = self.options.settings.dataflow.uncommitted_bytes_max;
+            Arc::new(RunControl::new(base.epoch, staged_max, on_dirty))
+        };
+        let mut executor = Executor::new(self.job.plan.tasks, self.clock.clone());
+        let report = {
+            let sender = sender.clone();
+            Arc::new(move |event| drop(sender.send(Event::Task(event))))
+        };
+        let run = RunParts {
+            store: &self.store,
+            record: &base,
+            control: control.clone(),
+            report,
+            executor: &executor,
+            clock: self.clock.clone(),
+            board: &self.board,
+        };
+        let tasks = wiring::build(&self.job, &run).map_err(|e| match e {
+            JobError::Storage(error) => as_failure(error),
+            other => other,
+        })?;
+        let on_failure = {
+            let sender = sender.clone();
+            Arc::new(move |_task, failure| drop(sender.send(Event::Failed(failure))))
+        };
+        executor
+            .start(tasks, self.workers(), on_failure)
+            .map_err(|e| JobError::System(format!("no worker threads: {e}")))?;
+        self.board.set_state("running");
+        let result = self.coordinate(base, start.incarnation, control, &executor, (sender, events), egresses);
+        drop(executor);
+        result.map_err(|failure| JobError::Failed { failure, advice: String::new() })
+    }
+
+    fn coordinate(
+        &self,
+        base: CheckpointRecord,
+        incarnation: tidemill_storage::Incarnation,
+        control: Arc<RunControl>,
+        executor: &Executor,
+        (sender, events): (Sender<Event>, Receiver<Event>),
+        egresses: &Egresses,
+    ) -> Result<RunEnd, TaskFailure> {
+        let pipeline = &self.job.pipeline;
+        let settings = &self.options.settings.dataflow;
+        let pace = Pace {
+            min_commit_interval_ms: pipeline.min_commit_interval_ms as i64,
+            checkpoint_interval_ms: pipeline.checkpoint_interval_ms as i64,
+            in_flight_max: settings.epochs_in_flight_max as usize,
+            staged_bytes_max: settings.uncommitted_bytes_max / 4,
+        };
+        let board = self.board.clone();
+        let coordinator = Coordinator {
+            store: self.store.clone(),
+            pipeline: pipeline.name.clone(),
+            incarnation,
+            max_parallelism: pipeline.max_parallelism,
+            base,
+            control,
+            wake_all: executor.wake_all_handle(),
+            events,
+            answers: sender.clone(),
+            clock: self.clock.clone(),
+            on_commit: Box::new(move |record| board.checkpointed(record)),
+        };
+        let (over, is_over) = unbounded::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.watch(&sender, &is_over, egresses));
+            let result = coordinator.run(pace, self.job.plan.tasks);
+            drop(over);
+            result
+        })
+    }
+
+    /// Passes the user's stop, and an egress's failure, on to the coordinator.
+    fn watch(&self, sender: &Sender<Event>, is_over: &Receiver<()>, egresses: &Egresses) {
+        loop {
+            crossbeam_channel::select! {
+                recv(self.stop) -> order => {
+                    if order.is_ok() {
+                        let _ = sender.send(Event::Stop);
+                    }
+                    let _ = is_over.recv();
+                    return;
+                }
+                recv(is_over) -> _ => return,
+                default(Duration::from_millis(100)) => {}
+            }
+            if egresses.has_failed() {
+                // Its own error comes out when the egresses are joined.
+                let _ = sender.send(Event::Stop);
+                let _ = is_over.recv();
+                return;
+            }
+        }
+    }
+
+    fn workers(&self) -> usize {
+        match self.options.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+fn as_failure(error: tidemill_storage::Error) -> JobError {
+    JobError::Failed { failure: error.into(), advice: String::new() }
+}
+
+fn give_up_advice(failure: &TaskFailure) -> String {
+    let what = match failure.kind {
+        FailureKind::Guest => "mend the operator or the event; the restart attempts are used up",
+        FailureKind::Fatal => "the operator asked to stop",
+        FailureKind::Unavailable => "the trouble did not pass; the restart attempts are used up",
+        FailureKind::Invalid => "this has to be mended before the pipeline can go on",
+        FailureKind::Bug => "this is a fault of Tidemill's own: please report it",
+    };
+    format!("{what}. Everything committed is kept: run the pipeline again to go on from the last checkpoint.")
+}

@@ -1,0 +1,41 @@
+//! A pipeline as a job: its graph, the plan that wires tasks (the one wiring place), and its life: start, checkpoints,
+//! restarts, end.
+
+pub mod egress;
+pub mod graph;
+pub mod lifecycle;
+pub mod planner;
+pub mod restart;
+pub mod status;
+pub mod wiring;
+
+pub use lifecycle::{RunHandle, RunOptions, check, start};
+pub use status::{NodeStatus, RunStatus, RunSummary};
+
+use crate::connector::ConnectorError;
+use crate::dataflow::task::TaskFailure;
+
+/// Why a job could not start or go on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum JobError {
+    /// The pipeline file, a component or the input has to be mended.
+    #[error("{0}")]
+    Invalid(String),
+    /// The data directory.
+    #[error("data directory: {0}")]
+    Storage(#[from] tidemill_storage::Error),
+    /// A source or sink.
+    #[error("{0}")]
+    Connector(#[from] ConnectorError),
+    /// The pipeline failed and was not restarted; everything committed is kept.
+    #[error("pipeline failed: {failure}\n{advice}")]
+    Failed {
+        /// The last failure.
+        failure: TaskFailure,
+        /// What to do.
+        advice: String,
+    },
+    /// The operating system refused something.
+    #[error("{0}")]
+    System(String),
+}

@@ -1,0 +1,103 @@
+//! The descriptor's JSON as a guest gives it, read and checked. `component.rs` calls it once per component.
+
+use crate::operator::Descriptor;
+use crate::operator::descriptor::DESCRIPTOR_VERSION;
+
+/// Most entries of one list of a descriptor.
+const ENTRIES_MAX: usize = 1_024;
+
+/// Longest name.
+const NAME_LEN_MAX: usize = 128;
+
+/// Reads and checks a descriptor; the error says what is wrong with which entry.
+pub(super) fn parse(json: &str) -> Result<Descriptor, String> {
+    // The number first: a newer form may well differ in everything else.
+    let value: serde_json::Value =
+        serde_json::from_str(json).map_err(|e| format!("describe did not return JSON: {e}"))?;
+    match value.get("descriptor").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(DESCRIPTOR_VERSION) => {}
+        Some(version) => {
+            return Err(format!(
+                "its descriptor has version {version}; this Tidemill reads version {DESCRIPTOR_VERSION}: build it with a \
+                 matching SDK"
+            ));
+        }
+        None => return Err(format!("its descriptor lacks \"descriptor\": {DESCRIPTOR_VERSION}")),
+    }
+    let descriptor: Descriptor =
+        serde_json::from_value(value).map_err(|e| format!("its descriptor does not fit the schema: {e}"))?;
+    check(&descriptor)?;
+    Ok(descriptor)
+}
+
+fn check(descriptor: &Descriptor) -> Result<(), String> {
+    if descriptor.name.is_empty() {
+        return Err("its descriptor has an empty name".into());
+    }
+    if descriptor.inputs.is_empty() {
+        return Err("its descriptor has no input; an operator has at least one".into());
+    }
+    names("inputs", descriptor.inputs.iter().map(|e| e.name.as_str()))?;
+    names("outputs", descriptor.outputs.iter().map(|e| e.name.as_str()))?;
+    names("states", descriptor.states.iter().map(|e| e.name.as_str()))?;
+    names("timers", descriptor.timers.iter().map(|e| e.name.as_str()))?;
+    names("metrics", descriptor.metrics.iter().map(|e| e.name.as_str()))
+}
+
+/// Names of one list: few enough, well-formed, each once.
+fn names<'a>(list: &str, entries: impl ExactSizeIterator<Item = &'a str>) -> Result<(), String> {
+    if entries.len() > ENTRIES_MAX {
+        return Err(format!("its descriptor has {} {list}, at most {ENTRIES_MAX}", entries.len()));
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (i, name) in entries.enumerate() {
+        let well_formed = !name.is_empty()
+            && name.len() <= NAME_LEN_MAX
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !well_formed {
+            return Err(format!(
+                "its descriptor's {list}[{i}] is named {name:?}; a name is 1 to {NAME_LEN_MAX} letters, digits, '-' and '_'"
+            ));
+        }
+        if !seen.insert(name) {
+            return Err(format!("its descriptor has two {list} named {name:?}; names are unique within their list"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::descriptor::StateKind;
+
+    #[test]
+    fn a_descriptor_is_read() {
+        let d = parse(
+            r#"{"descriptor":1,"name":"n","inputs":[{"name":"events"}],"states":[{"name":"days","kind":"map"}],
+                "wants":{"watermarks":true}}"#,
+        )
+        .unwrap();
+        assert_eq!((d.name.as_str(), d.states[0].kind, d.wants.watermarks), ("n", StateKind::Map, true));
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        for (json, expected) in [
+            ("nonsense", "did not return JSON"),
+            (r#"{"name":"n"}"#, "lacks \"descriptor\": 1"),
+            (r#"{"descriptor":2,"shape":"new"}"#, "has version 2; this Tidemill reads version 1"),
+            (r#"{"descriptor":1,"name":"n","inputs":[]}"#, "no input"),
+            (r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"colour":1}"#, "unknown field `colour`"),
+            (r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"},{"name":"a"}]}"#, "two inputs named \"a\""),
+            (r#"{"descriptor":1,"name":"n","inputs":[{"name":"a.b"}]}"#, "inputs[0] is named \"a.b\""),
+            (
+                r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"states":[{"name":"s","kind":"heap"}]}"#,
+                "unknown variant `heap`",
+            ),
+        ] {
+            let message = parse(json).unwrap_err();
+            assert!(message.contains(expected), "{json}: {message}");
+        }
+    }
+}
