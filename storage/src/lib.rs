@@ -10,6 +10,8 @@ mod committer;
 mod decide;
 mod directory;
 pub mod error;
+#[cfg(feature = "fault")]
+pub mod fault;
 mod fold;
 pub mod hash;
 pub mod headers;

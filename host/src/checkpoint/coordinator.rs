@@ -175,7 +175,7 @@ impl Coordinator {
                 *record.counters.entry(name).or_default() += amount;
             }
             for (uid, sealed) in handover.state {
-                commit.state.push(StateDelta { operator: uid.to_string(), blob: sealed.encode()? });
+                commit.state.push(StateDelta { operator: uid.to_string(), blob: sealed.encode() });
             }
             for (uid, subtask, schedule) in handover.schedules {
                 if !schedule.calls.is_empty() {

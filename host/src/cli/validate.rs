@@ -2,8 +2,8 @@
 //! no data directory is touched.
 
 use super::args::{PipelineArgs, SettingsArg};
-use super::output::{Output, table};
 use super::data_dir;
+use super::output::{Output, table};
 use anyhow::{Context, Result};
 use tidemill::config::pipeline::{Edge, InputSpec, Pipeline, PortRef, SourceKind};
 use tidemill::config::settings::Settings;
@@ -79,8 +79,9 @@ fn json(pipeline: &Pipeline, nodes: &[Node]) -> serde_json::Value {
 }
 
 fn text(pipeline: &Pipeline, graph: &Graph, nodes: &[Node]) -> String {
-    let rows =
-        nodes.iter().map(|node| [node.name.clone(), node.kind.into(), node.inputs.join(", "), node.subtasks.to_string()]);
+    let rows = nodes
+        .iter()
+        .map(|node| [node.name.clone(), node.kind.into(), node.inputs.join(", "), node.subtasks.to_string()]);
     format!(
         "{} is valid: {} nodes, {} edges\n{}",
         pipeline.name,

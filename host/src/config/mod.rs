@@ -1,3 +1,18 @@
-//! The pipeline file and its settings, as plain data.
+//! The pipeline file and the settings of the process, as plain data. `cli` loads them, `job/planner` and the makers of the
+//! other parts read them.
+//!
+//! A file becomes a [`document`] whose every value knows its place; [`overrides`] change it; [`table`] reads it strictly;
+//! [`parse`] and [`settings`] say what it may hold; [`validate`] checks what only the whole pipeline shows.
 
+mod document;
+mod error;
+mod overrides;
+pub mod parse;
 pub mod pipeline;
+pub mod settings;
+mod table;
+mod units;
+mod validate;
+
+pub use error::ConfigError;
+pub use overrides::Overrides;

@@ -202,7 +202,9 @@ impl ChainTask {
         let ports = node.map_or(&self.parts.head_ports, |n| &self.parts.nodes[n].1);
         let mut chained = Vec::new();
         for (port, batch) in output {
-            let Some((last, others)) = ports.get(port as usize).and_then(|routes| routes.split_last()) else { continue };
+            let Some((last, others)) = ports.get(port as usize).and_then(|routes| routes.split_last()) else {
+                continue;
+            };
             if batch.events.is_empty() {
                 continue;
             }

@@ -66,11 +66,8 @@ impl DeadLetters {
         for rejection in rejections {
             let index = rejection.index as usize;
             let timer = fired.timer.to_string();
-            let headers: [Header<'_>; 3] = [
-                (NODE, node.as_bytes()),
-                (REASON, rejection.reason.as_bytes()),
-                ("tidemill-timer", timer.as_bytes()),
-            ];
+            let headers: [Header<'_>; 3] =
+                [(NODE, node.as_bytes()), (REASON, rejection.reason.as_bytes()), ("tidemill-timer", timer.as_bytes())];
             let time = EventTime(fired.times[index]);
             push_event(&mut self.buffer, time, Some(fired.keys.get(index)), None, &headers);
         }

@@ -180,12 +180,7 @@ impl OperatorNode {
         self.context.state.epoch_committed(epoch);
     }
 
-    fn fire(
-        &mut self,
-        domain: TimeDomain,
-        up_to: i64,
-        env: &mut CallEnv<'_>,
-    ) -> Result<Option<Called>, TaskFailure> {
+    fn fire(&mut self, domain: TimeDomain, up_to: i64, env: &mut CallEnv<'_>) -> Result<Option<Called>, TaskFailure> {
         let Some(fired) = self.timers.due(domain, up_to, TIMERS_PER_CALL_MAX) else { return Ok(None) };
         match self.call(&Call::Timers(&fired), env) {
             Ok(Called::Done(output)) => {
@@ -194,11 +189,7 @@ impl OperatorNode {
                 self.schedule.calls.push(ScheduledCall::Timers { timers, watermark, clock });
                 Ok(Some(Called::More(output)))
             }
-            Ok(other) => {
-                self.timers.put_back(fired);
-                Ok(Some(other))
-            }
-            Err(failure) => Err(failure),
+            other => other.map(Some),
         }
     }
 
@@ -215,10 +206,17 @@ impl OperatorNode {
         match result {
             Ok(rejections) => {
                 self.retries = 0;
-                self.keep(call, &rejections, env).map(Called::Done)
+                match self.timers.commit_call(&mut self.context) {
+                    Ok(()) => self.keep(call, &rejections, env).map(Called::Done),
+                    Err(refused) => {
+                        self.timers.roll_back_call(&mut self.context);
+                        let failure = Failure::Trap { message: refused.to_string(), backtrace: String::new() };
+                        self.give_up_or_retry(failure, call, env.now_ms)
+                    }
+                }
             }
             Err(failure) => {
-                self.context.roll_back();
+                self.timers.roll_back_call(&mut self.context);
                 self.give_up_or_retry(failure, call, env.now_ms)
             }
         }
@@ -231,14 +229,6 @@ impl OperatorNode {
         rejections: &[Rejection],
         env: &mut CallEnv<'_>,
     ) -> Result<Vec<(u32, EventBatch)>, TaskFailure> {
-        if let Call::Timers(fired) = call {
-            self.timers.delivered(fired, &mut self.context.state)?;
-        }
-        if !self.context.timers.is_empty() {
-            let ops = std::mem::take(&mut self.context.timers);
-            self.timers.apply(ops, &mut self.context.state)?;
-        }
-        self.context.state.commit_call();
         self.keep_metrics();
         if !rejections.is_empty() {
             self.counters.rejected.fetch_add(rejections.len() as u64, Ordering::Relaxed);
@@ -323,16 +313,19 @@ fn describe_call(call: &Call<'_>) -> String {
     match call {
         Call::Events { input, batch } => {
             let events = &batch.events;
-            let from = batch.origin.as_ref().map_or_else(String::new, |o| {
-                format!(", from {} events {}..{}", o.partition, o.first, o.end)
-            });
+            let from = batch
+                .origin
+                .as_ref()
+                .map_or_else(String::new, |o| format!(", from {} events {}..{}", o.partition, o.first, o.end));
             let first = events.timestamps.first().map_or_else(String::new, |time| {
                 let key = events.keys.get(0).map_or("none".into(), |k| String::from_utf8_lossy(k).into_owned());
                 format!(", the first at {time} with key {key}")
             });
             format!("process, input {input}, {} events{from}{first}", events.len())
         }
-        Call::Timers(fired) => format!("on-timers, {} timers, the first at {:?}", fired.times.len(), fired.times.first()),
+        Call::Timers(fired) => {
+            format!("on-timers, {} timers, the first at {:?}", fired.times.len(), fired.times.first())
+        }
         Call::Watermark => "on-watermark".into(),
         Call::Close => "close".into(),
     }

@@ -29,7 +29,8 @@ impl KeyPartitioner {
         let mut sizes = vec![(0usize, 0usize, 0usize); self.parallelism as usize];
         for i in 0..events.len() {
             let key = events.keys.get(i).unwrap_or_default();
-            let target = subtask_of(key_group(hash_key(key), self.max_parallelism), self.parallelism, self.max_parallelism);
+            let target =
+                subtask_of(key_group(hash_key(key), self.max_parallelism), self.parallelism, self.max_parallelism);
             self.targets.push(target);
             let size = &mut sizes[target as usize];
             size.0 += 1;

@@ -235,7 +235,8 @@ impl SourceHead {
         partition.show_progress();
         let spoke = events + refused > 0 || status != ReadStatus::CaughtUp;
         self.note_silence(index, spoke, now_ms);
-        let change = if status == ReadStatus::End { self.valve.end(index) } else { self.valve.advance(index, watermark) };
+        let change =
+            if status == ReadStatus::End { self.valve.end(index) } else { self.valve.advance(index, watermark) };
         self.announce(change);
         Ok((events > 0).then_some(batch))
     }

@@ -154,13 +154,13 @@ mod tests {
 
     #[test]
     fn bounded_out_of_orderness_trails_the_greatest_time_and_never_regresses() {
-        let mut g =
-            Generator::restore(WatermarkKind::OutOfOrderness { bound_ms: 2 }, EventTime::MIN, EventTime::MIN);
+        let mut g = Generator::restore(WatermarkKind::OutOfOrderness { bound_ms: 2 }, EventTime::MIN, EventTime::MIN);
         assert_eq!(g.observe(None, None), EventTime::MIN, "none before the first event");
         assert_eq!(g.observe(Some(t(5)), None), t(2));
         assert_eq!(g.observe(Some(t(3)), None), t(2));
         assert_eq!(g.observe(Some(t(9)), None), t(6));
-        let mut restored = Generator::restore(WatermarkKind::OutOfOrderness { bound_ms: 2 }, g.max_time(), g.watermark());
+        let mut restored =
+            Generator::restore(WatermarkKind::OutOfOrderness { bound_ms: 2 }, g.max_time(), g.watermark());
         assert_eq!(restored.observe(Some(t(4)), None), t(6));
     }
 

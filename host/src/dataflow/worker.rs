@@ -142,8 +142,7 @@ impl Shared {
                             queue.alarms.push(Reverse((at, index)));
                         }
                     }
-                    let idle =
-                        slot.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok();
+                    let idle = slot.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok();
                     if !idle {
                         drop(guard);
                         self.enqueue(index);
@@ -176,14 +175,11 @@ impl Waker {
 impl Executor {
     /// Room for `tasks` tasks; they are put in by [`Executor::start`], so that queues can hold their wakers before.
     pub fn new(tasks: usize, clock: Clock) -> Executor {
-        let slots = (0..tasks).map(|_| Slot { state: AtomicU8::new(IDLE), alarm: AtomicI64::new(i64::MAX), task: Mutex::new(None) }).collect();
-        let shared = Shared {
-            slots,
-            queue: Mutex::default(),
-            ready: Condvar::new(),
-            stop: AtomicBool::new(false),
-            clock,
-        };
+        let slots = (0..tasks)
+            .map(|_| Slot { state: AtomicU8::new(IDLE), alarm: AtomicI64::new(i64::MAX), task: Mutex::new(None) })
+            .collect();
+        let shared =
+            Shared { slots, queue: Mutex::default(), ready: Condvar::new(), stop: AtomicBool::new(false), clock };
         Executor { shared: Arc::new(shared), threads: Vec::new() }
     }
 

@@ -146,7 +146,9 @@ impl Graph {
             JobError::Invalid(format!("{name} takes its input from {:?}, which is not in the pipeline file", from.node))
         })?;
         let port = match (self.nodes[upstream].kind, &from.port) {
-            (NodeKind::Operator(i), port) => resolve_port(&pipeline.operators[i].name, &descriptors[i], port.as_deref(), name)?,
+            (NodeKind::Operator(i), port) => {
+                resolve_port(&pipeline.operators[i].name, &descriptors[i], port.as_deref(), name)?
+            }
             (_, None) => 0,
             (_, Some(port)) => {
                 return Err(JobError::Invalid(format!(

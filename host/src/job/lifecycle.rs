@@ -63,7 +63,9 @@ impl RunHandle {
 
     /// Waits for its end.
     pub fn wait(self) -> Result<RunSummary, JobError> {
-        self.supervisor.join().unwrap_or_else(|_| Err(JobError::System("the supervisor panicked (please report this)".into())))
+        self.supervisor
+            .join()
+            .unwrap_or_else(|_| Err(JobError::System("the supervisor panicked (please report this)".into())))
     }
 
     /// Whether it is over.
@@ -204,7 +206,9 @@ impl Supervisor {
                 Verdict::Restart(after_ms) => {
                     restarts += 1;
                     self.board.set_state("restarting");
-                    tracing::warn!("rolled back to the last checkpoint, restart {restarts} in {after_ms} ms: {failure}");
+                    tracing::warn!(
+                        "rolled back to the last checkpoint, restart {restarts} in {after_ms} ms: {failure}"
+                    );
                     if self.stop.recv_timeout(Duration::from_millis(after_ms)).is_ok() {
                         break Ok(RunEnd::Stopped);
                     }
@@ -223,7 +227,6 @@ impl Supervisor {
         let (epochs, restarts) = self.board.totals();
         let elapsed_ms = self.clock.elapsed().saturating_sub(started).as_millis() as u64;
         let summary = RunSummary { finished, epochs, restarts, nodes: self.board.nodes(), elapsed_ms };
-        self.store.close();
         Ok(summary)
     }
 

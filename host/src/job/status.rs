@@ -108,7 +108,8 @@ impl StatusBoard {
     /// A run begins again from a record: the counters go back to what is committed.
     pub fn begin_run(&self, record: &CheckpointRecord, restarts: u32) {
         for node in &self.nodes {
-            let committed = |metric: &str| record.counters.get(&format!("{}/{metric}", node.name)).copied().unwrap_or(0);
+            let committed =
+                |metric: &str| record.counters.get(&format!("{}/{metric}", node.name)).copied().unwrap_or(0);
             node.counters.events_in.store(committed("events_in"), Ordering::Relaxed);
             node.counters.events_out.store(committed("events_out"), Ordering::Relaxed);
             node.counters.rejected.store(committed("rejected"), Ordering::Relaxed);

@@ -229,13 +229,17 @@ impl TaskBuilder<'_> {
     }
 
     fn source(&self, node: usize, partitions: &[Vec<Partition>]) -> Result<SourceHead, JobError> {
-        let NodeKind::Source(i) = self.job.graph.nodes[node].kind else { return Err(bug("a chain's head is no source")) };
+        let NodeKind::Source(i) = self.job.graph.nodes[node].kind else {
+            return Err(bug("a chain's head is no source"));
+        };
         let spec = &self.job.pipeline.sources[i];
         let restored = self.run.record.sources.get(&spec.name);
         let parallelism = self.job.graph.nodes[node].parallelism;
-        if let Some(gone) = restored.into_iter().flatten().find(|(id, p)| {
-            !p.ended && !partitions[i].iter().any(|known| known.id == **id)
-        }) {
+        if let Some(gone) = restored
+            .into_iter()
+            .flatten()
+            .find(|(id, p)| !p.ended && !partitions[i].iter().any(|known| known.id == **id))
+        {
             return Err(JobError::Invalid(format!(
                 "source {}: {} was being read at the last checkpoint and is gone; put it back, or start with another data directory",
                 spec.name, gone.0

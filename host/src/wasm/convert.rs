@@ -111,25 +111,6 @@ pub(super) fn ends<'a>(data: &[u8], ends: &'a [u8], what: &str) -> Result<Cow<'a
     Ok(ends)
 }
 
-/// `present` that fits its column: empty, or one byte per value with absent values taking no bytes.
-pub(super) fn check_present(present: &[u8], ends: &[u32], what: &str) -> Result<(), Refused> {
-    if present.is_empty() {
-        return Ok(());
-    }
-    if present.len() != ends.len() {
-        let (bytes, values) = (present.len(), ends.len());
-        return Err(format!("{what}: present has {bytes} bytes for {values} values; it is empty or has one per value"));
-    }
-    let mut start = 0;
-    for (i, (&end, &here)) in ends.iter().zip(present).enumerate() {
-        if here == 0 && end != start {
-            return Err(format!("{what}: value {i} is absent but has bytes"));
-        }
-        start = end;
-    }
-    Ok(())
-}
-
 /// Hands found values to a guest. `ends` is scratch of the host's and stays.
 pub(super) fn found(column: &mut OptionalColumn) -> OptionalColumnsResult {
     OptionalColumnsResult {
@@ -231,9 +212,6 @@ mod tests {
         assert_eq!(&*view::<u32>(&bytes[1..], "x").unwrap(), [7, 8]);
         assert_eq!(&*ends(&[1, 2], &[1, 0, 0, 0, 2, 0, 0, 0], "x").unwrap(), [1, 2]);
         assert!(ends(&[1], &[], "x").is_err());
-        assert!(check_present(&[1], &[1, 2], "x").is_err());
-        assert!(check_present(&[1, 0], &[1, 2], "x").unwrap_err().contains("value 1 is absent but has bytes"));
-        check_present(&[0, 1], &[0, 2], "x").unwrap();
     }
 
     #[test]

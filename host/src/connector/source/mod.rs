@@ -1,1 +1,25 @@
-//! Replayable sources.
+//! Replayable sources: the registry of their kinds. `job` builds them from the pipeline file.
+
+mod file;
+mod stream;
+
+pub(crate) use file::check_time_pattern;
+
+use super::{ConnectorError, SharedSource};
+use crate::clock::Clock;
+use crate::config::pipeline::{SourceKind, SourceSpec};
+use std::sync::Arc;
+use tidemill_storage::Store;
+
+/// A source as the pipeline file says, with the machine's clock.
+pub fn build(spec: &SourceSpec, store: &Store) -> Result<SharedSource, ConnectorError> {
+    build_with_clock(spec, store, &Clock::system())
+}
+
+/// The same; events without a time of their own get this clock's.
+pub fn build_with_clock(spec: &SourceSpec, store: &Store, clock: &Clock) -> Result<SharedSource, ConnectorError> {
+    Ok(match &spec.kind {
+        SourceKind::File(file) => Arc::new(file::Files::new(&spec.name, file, clock.clone())),
+        SourceKind::Stream(stream) => Arc::new(stream::StreamReaders::new(&spec.name, stream, store.clone())),
+    })
+}

@@ -1,14 +1,11 @@
-//! Interface `state`: keyed state of the subtask, a batch of keys per call. Kinds, key groups and sizes are checked by
-//! `KeyedState`; columns and the quota here.
+//! Interface `state`: keyed state of the subtask, a batch of keys per call. `KeyedState` checks columns, kinds, key
+//! groups and sizes; the quota is counted here.
 
 use super::{Answer, HostState, answer};
 use crate::state::{ColumnView, OptionalColumnView};
 use crate::wasm::bindings::wit::state::{Columns, Host, OptionalColumns, Page, ScanRange};
 use crate::wasm::convert;
 use std::borrow::Cow;
-
-/// Entries of a page when the guest leaves it to the host, and the most it may ask for.
-const PAGE_ENTRIES_MAX: u32 = 4_096;
 
 impl Host for HostState {
     fn get(&mut self, state: u32, keys: Columns, subkeys: Option<Columns>) -> wasmtime::Result<OptionalColumns> {
@@ -44,46 +41,34 @@ impl Host for HostState {
     }
 }
 
-/// A guest's column after its check.
-struct Checked<'a> {
+/// A guest's column, its ends as numbers. `KeyedState` checks it before it reads a value.
+struct Numbered<'a> {
     data: &'a [u8],
     ends: Cow<'a, [u32]>,
 }
 
-impl Checked<'_> {
+impl Numbered<'_> {
     fn view(&self) -> ColumnView<'_> {
         ColumnView { data: self.data, ends: &self.ends }
     }
 }
 
-fn checked<'a>(column: &'a Columns, what: &str) -> Answer<Checked<'a>> {
-    Ok(Checked { data: &column.data, ends: convert::ends(&column.data, &column.ends, what)? })
+fn numbered<'a>(column: &'a Columns, what: &str) -> Answer<Numbered<'a>> {
+    Ok(Numbered { data: &column.data, ends: convert::view(&column.ends, what)? })
 }
 
-/// Sub-keys, one per key.
-fn checked_subkeys<'a>(keys: &Checked<'_>, subkeys: Option<&'a Columns>) -> Answer<Option<Checked<'a>>> {
-    let Some(subkeys) = subkeys else { return Ok(None) };
-    let subkeys = checked(subkeys, "subkeys")?;
-    same_length(keys, "subkeys", subkeys.ends.len())?;
-    Ok(Some(subkeys))
-}
-
-fn same_length(keys: &Checked<'_>, what: &str, count: usize) -> Answer<()> {
-    match keys.ends.len() {
-        n if n == count => Ok(()),
-        n => Err(format!("{n} keys and {count} {what}; columns of one call have one length")),
-    }
+fn numbered_subkeys(subkeys: Option<&Columns>) -> Answer<Option<Numbered<'_>>> {
+    subkeys.map(|subkeys| numbered(subkeys, "subkeys")).transpose()
 }
 
 impl HostState {
     fn get_values(&mut self, state: u32, keys: &Columns, subkeys: Option<&Columns>) -> Answer<OptionalColumns> {
         self.needs_run()?;
-        let keys = checked(keys, "keys")?;
-        let subkeys = checked_subkeys(&keys, subkeys)?;
-        self.found.clear();
+        let keys = numbered(keys, "keys")?;
+        let subkeys = numbered_subkeys(subkeys)?;
         self.context
             .state
-            .get(state, keys.view(), subkeys.as_ref().map(Checked::view), &mut self.found)
+            .get(state, keys.view(), subkeys.as_ref().map(Numbered::view), &mut self.found)
             .map_err(|e| e.to_string())?;
         Ok(convert::found(&mut self.found))
     }
@@ -98,25 +83,22 @@ impl HostState {
         self.needs_run()?;
         let bytes =
             convert::column_bytes(keys) + subkeys.map_or(0, convert::column_bytes) + convert::optional_bytes(values);
-        let keys = checked(keys, "keys")?;
-        let subkeys = checked_subkeys(&keys, subkeys)?;
-        let ends = convert::ends(&values.data, &values.ends, "values")?;
-        convert::check_present(&values.present, &ends, "values")?;
-        same_length(&keys, "values", ends.len())?;
+        let keys = numbered(keys, "keys")?;
+        let subkeys = numbered_subkeys(subkeys)?;
+        let ends = convert::view(&values.ends, "values")?;
         self.budget.take_output(bytes)?;
         let values = OptionalColumnView { data: &values.data, ends: &ends, present: &values.present };
         self.context
             .state
-            .put(state, keys.view(), subkeys.as_ref().map(Checked::view), values)
+            .put(state, keys.view(), subkeys.as_ref().map(Numbered::view), values)
             .map_err(|e| e.to_string())
     }
 
     fn append_values(&mut self, state: u32, keys: &Columns, values: &Columns) -> Answer<()> {
         self.needs_run()?;
         let bytes = convert::column_bytes(keys) + convert::column_bytes(values);
-        let keys = checked(keys, "keys")?;
-        let values = checked(values, "values")?;
-        same_length(&keys, "values", values.ends.len())?;
+        let keys = numbered(keys, "keys")?;
+        let values = numbered(values, "values")?;
         self.budget.take_output(bytes)?;
         self.context.state.append(state, keys.view(), values.view()).map_err(|e| e.to_string())
     }
@@ -124,7 +106,7 @@ impl HostState {
     fn clear_keys(&mut self, state: u32, keys: &Columns) -> Answer<()> {
         self.needs_run()?;
         let bytes = convert::column_bytes(keys);
-        let keys = checked(keys, "keys")?;
+        let keys = numbered(keys, "keys")?;
         self.budget.take_output(bytes)?;
         self.context.state.clear(state, keys.view()).map_err(|e| e.to_string())
     }
@@ -135,7 +117,6 @@ impl HostState {
             .iter()
             .map(|r| crate::state::ScanRange { key: &r.key, start: r.start.as_deref(), end: r.end.as_deref() })
             .collect();
-        let limit = if limit == 0 { PAGE_ENTRIES_MAX } else { limit.min(PAGE_ENTRIES_MAX) };
         let page = self.context.state.scan(state, &ranges, limit, cursor).map_err(|e| e.to_string())?;
         Ok(Page {
             range_of: bytemuck::cast_slice(&page.range_of).to_vec(),

@@ -1,0 +1,114 @@
+//! What an operator says of itself, built by the fields of its struct (`declare`) and handed to the host as JSON by
+//! `describe`. The format: wit/descriptor.schema.json.
+
+use serde::Serialize;
+
+/// Version of the format.
+pub const DESCRIPTOR_VERSION: u32 = 1;
+
+/// An operator's description of itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Descriptor {
+    /// [`DESCRIPTOR_VERSION`].
+    pub descriptor: u32,
+    /// The operator's name: the crate's, unless it says otherwise.
+    pub name: String,
+    /// The crate's version.
+    pub version: String,
+    /// Inputs.
+    pub inputs: Vec<Named>,
+    /// Output ports.
+    pub outputs: Vec<Named>,
+    /// Keyed states.
+    pub states: Vec<State>,
+    /// Timers.
+    pub timers: Vec<Named>,
+    /// Metrics.
+    pub metrics: Vec<Metric>,
+    /// What the host should call.
+    pub wants: Wants,
+    /// JSON Schema of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<serde_json::Value>,
+}
+
+/// An input, an output or a timer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+}
+
+/// A keyed state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct State {
+    /// Its name.
+    pub name: String,
+    /// How the host keeps it.
+    pub kind: StateKind,
+}
+
+/// How the host keeps a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateKind {
+    /// One value per key.
+    Value,
+    /// Sub-keys with values per key.
+    Map,
+    /// Appended values per key.
+    List,
+}
+
+/// A metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// What it measures.
+    pub kind: MetricKind,
+}
+
+/// Kinds of metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// The last value set.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// What the host should call beyond `process` and `on-timers`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Wants {
+    /// `on-watermark`.
+    pub watermarks: bool,
+}
+
+impl Named {
+    /// Of this name.
+    pub fn new(name: &str) -> Named {
+        Named { name: name.to_string() }
+    }
+}
+
+impl Descriptor {
+    /// Of an operator without any field.
+    pub fn new(name: &str, version: &str) -> Descriptor {
+        Descriptor {
+            descriptor: DESCRIPTOR_VERSION,
+            name: name.to_string(),
+            version: version.to_string(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            states: Vec::new(),
+            timers: Vec::new(),
+            metrics: Vec::new(),
+            wants: Wants::default(),
+            config: None,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Runs the example pipelines through the real binary and reads what they committed. Golden tests and benchmarks of the
+//! README use it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+pub fn tidemill() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tidemill"))
+}
+
+/// Builds the example operators that are not built yet (`cargo xtask test` has built them before).
+pub fn build_operators() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for entry in std::fs::read_dir(repository().join("examples/operators")).unwrap() {
+            let folder = entry.unwrap().path();
+            if folder.join("tidemill.toml").exists() && !folder.join("component.wasm").exists() {
+                let output = tidemill().arg("build").arg(&folder).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
+        }
+    });
+}
+
+/// An example pipeline with its expected output.
+pub struct Golden {
+    pub name: &'static str,
+    pub stream: &'static str,
+}
+
+pub const GOLDEN: [Golden; 3] = [
+    Golden { name: "flight-delays", stream: "flights/daily" },
+    Golden { name: "word-count", stream: "words/counts" },
+    Golden { name: "keyed-chain", stream: "flights/miles" },
+];
+
+impl Golden {
+    pub fn folder(&self) -> PathBuf {
+        repository().join("examples/pipelines").join(self.name)
+    }
+
+    pub fn run_command(&self, data_dir: &Path, parallelism: u32) -> Command {
+        let mut command = tidemill();
+        command.arg("run").arg(self.folder().join("pipeline.toml")).arg("--data-dir").arg(data_dir);
+        command.arg("--parallelism").arg(parallelism.to_string());
+        command
+    }
+
+    /// (key, value) of every expected event, values as JSON or text.
+    pub fn expected(&self) -> Vec<(String, serde_json::Value)> {
+        let text = std::fs::read_to_string(self.folder().join("expected.jsonl")).unwrap();
+        text.lines().map(|line| key_and_value(&serde_json::from_str(line).unwrap())).collect()
+    }
+
+    /// What is committed, in segment order.
+    pub fn committed(&self, data_dir: &Path) -> Vec<(String, serde_json::Value)> {
+        let output = tidemill().args(["stream", "cat", self.stream, "--data-dir"]).arg(data_dir).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| key_and_value(&serde_json::from_str(line).unwrap())).collect()
+    }
+
+    /// The committed output is the expected one: the same events for each key in the same order, keys in any order.
+    pub fn assert_committed(&self, data_dir: &Path, what: &str) {
+        let by_key = |mut events: Vec<(String, serde_json::Value)>| {
+            events.sort_by(|a, b| a.0.cmp(&b.0));
+            events
+        };
+        let (expected, committed) = (by_key(self.expected()), by_key(self.committed(data_dir)));
+        assert!(!expected.is_empty());
+        assert_eq!(committed.len(), expected.len(), "{} {what}: events", self.name);
+        for (got, wanted) in committed.iter().zip(&expected) {
+            assert_eq!(got, wanted, "{} {what}", self.name);
+        }
+    }
+}
+
+/// A value that is given as text is meant as the bytes of the event: `stream cat` shows them as JSON where they are.
+fn key_and_value(line: &serde_json::Value) -> (String, serde_json::Value) {
+    let value = match &line["value"] {
+        serde_json::Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+        other => other.clone(),
+    };
+    (line["key"].as_str().unwrap_or_default().to_string(), value)
+}
+
+/// Runs to the end; panics on failure.
+pub fn run_to_end(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    stderr
+}
+
+/// A child whose end is reported on a channel, so that a test can kill it after any time without polling.
+pub struct Running {
+    child: Child,
+    ended: Receiver<()>,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Running {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, ended) = channel();
+        std::thread::spawn(move || {
+            // The pipe closes when the process ends, however it ends.
+            BufReader::new(stderr).lines().for_each(drop);
+            let _ = sender.send(());
+        });
+        Running { child, ended }
+    }
+
+    /// SIGKILLs it unless it ended by itself within `after`. Returns whether it ended by itself, and well.
+    pub fn kill_after(mut self, after: Duration) -> bool {
+        let ended = self.ended.recv_timeout(after).is_ok();
+        if !ended {
+            self.child.kill().unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        assert!(!ended || status.success(), "it failed by itself: {status}");
+        ended
+    }
+}
