@@ -27,7 +27,7 @@ struct Subject {
 impl Subject {
     fn new(package: &str) -> Subject {
         let limits = Limits { memory_bytes: 64 << 20, output_bytes: 64 << 20, ..LIMITS };
-        let factory = wasm_support::factory(&wasm_support::engine(), package, &serde_json::json!({}), &limits);
+        let factory = wasm_support::factory(package, &serde_json::json!({}), &limits);
         let mut context = wasm_support::context(&factory, ALONE);
         let operator = factory.create(&mut context).expect("it opens");
         Subject { operator, context }

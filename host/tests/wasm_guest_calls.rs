@@ -4,7 +4,7 @@ mod wasm_support;
 
 use tidemill::operator::{Failure, LogLevel, MetricOp, OperatorFactory, Rejection, TimeDomain, TimerBatch, TimerOp};
 use tidemill_storage::{Batch, Column, EventTime, headers};
-use wasm_support::{LIMITS, Rig, context, engine, factory};
+use wasm_support::{LIMITS, Rig, context, factory};
 
 const MISBEHAVE: &str = "guest-misbehave";
 
@@ -118,8 +118,8 @@ fn log_lines_keep_their_level_and_survive_a_roll_back() {
 
 #[test]
 fn open_may_refuse_its_configuration() {
-    let (engine, config) = (engine(), serde_json::json!({ "mode": "fail-open" }));
-    let factory = factory(&engine, MISBEHAVE, &config, &LIMITS);
+    let config = serde_json::json!({ "mode": "fail-open" });
+    let factory = factory(MISBEHAVE, &config, &LIMITS);
     let mut context = context(&factory, tidemill::operator::Subtask { index: 0, parallelism: 1, max_parallelism: 1 });
     let failure = factory.create(&mut context).err();
     assert_eq!(failure, Some(Failure::Fatal("open fails, as the configuration asks".into())));

@@ -4,7 +4,7 @@ mod wasm_support;
 
 use tidemill::config::pipeline::Limits;
 use tidemill::operator::{Failure, LogLevel, OperatorFactory, Subtask};
-use wasm_support::{LIMITS, MAX_PARALLELISM, Rig, context, engine, factory};
+use wasm_support::{LIMITS, MAX_PARALLELISM, Rig, context, factory};
 
 const MISBEHAVE: &str = "guest-misbehave";
 const ALONE: Subtask = Subtask { index: 0, parallelism: 1, max_parallelism: MAX_PARALLELISM };
@@ -37,8 +37,8 @@ fn a_panic_is_a_trap_with_its_message_and_the_guests_own_frames() {
 
 #[test]
 fn a_panic_in_open_is_a_trap_too() {
-    let (engine, config) = (engine(), serde_json::json!("panic-open"));
-    let factory = factory(&engine, MISBEHAVE, &config, &LIMITS);
+    let config = serde_json::json!("panic-open");
+    let factory = factory(MISBEHAVE, &config, &LIMITS);
     let mut context = context(&factory, ALONE);
     let Some(Failure::Trap { message, backtrace }) = factory.create(&mut context).err() else { panic!("a trap") };
     assert!(message.starts_with("open "), "{message}");
@@ -63,7 +63,7 @@ fn memory_beyond_the_limit_is_refused() {
 #[test]
 fn a_memory_limit_below_what_the_component_starts_with_is_said() {
     let limits = Limits { memory_bytes: 64 << 10, ..LIMITS };
-    let factory = factory(&engine(), MISBEHAVE, &serde_json::json!({}), &limits);
+    let factory = factory(MISBEHAVE, &serde_json::json!({}), &limits);
     let mut context = context(&factory, ALONE);
     let Some(Failure::Trap { message, .. }) = factory.create(&mut context).err() else { panic!("a trap") };
     assert!(message.contains("limits.memory is 64 KiB"), "{message}");

@@ -81,28 +81,44 @@ fn check_format(dir: &Path) -> Result<()> {
                 ))),
             }
         }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => write_format(dir, &path),
+        // A new directory, or a crash before the note was made: the redb file itself tells.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(io_error("reading", &path, &e)),
     }
 }
 
-fn write_format(dir: &Path, path: &Path) -> Result<()> {
-    // Written aside and renamed: a crash leaves no half-written format behind.
-    let aside = path.with_extension("new");
+/// Notes the format of a directory whose redb file was found to have it.
+pub(crate) fn note_format(dir: &Path) -> Result<()> {
+    let path = dir.join(FORMAT_FILE);
+    let aside = aside(&path);
     let write = || {
+        if path.try_exists()? {
+            return Ok(());
+        }
         let mut file = File::create(&aside)?;
         writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}")?;
-        file.sync_all()?;
-        // The redb file is made here too, so that one sync of the directory keeps both.
-        OpenOptions::new().append(true).create(true).open(dir.join(HOT_FILE))?;
-        fs::rename(&aside, path)?;
-        File::open(dir)?.sync_all()
+        drop(file);
+        publish(&aside, &path)
     };
-    write().map_err(|e| io_error("writing", path, &e))
+    write().map_err(|e| io_error("writing", &path, &e))
+}
+
+fn aside(path: &Path) -> PathBuf {
+    path.with_added_extension("new")
+}
+
+/// A crash leaves the old file or the whole new one.
+fn publish(aside: &Path, path: &Path) -> io::Result<()> {
+    File::open(aside)?.sync_all()?;
+    fs::rename(aside, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// The redb file of a directory.
-pub(crate) struct HotFile(pub(crate) PathBuf);
+pub(crate) struct HotFile(PathBuf);
 
 impl HotFile {
     pub(crate) fn of(dir: &Path) -> HotFile {
@@ -113,8 +129,22 @@ impl HotFile {
 impl BackendFactory for HotFile {
     type Backend = FileBackend;
 
+    fn exists(&self) -> io::Result<bool> {
+        self.0.try_exists()
+    }
+
     fn backend(&self) -> io::Result<FileBackend> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.0)?;
+        let file = OpenOptions::new().read(true).write(true).open(&self.0)?;
         FileBackend::new(file).map_err(io::Error::other)
+    }
+
+    fn aside(&self) -> io::Result<FileBackend> {
+        // What a crash left half made is of no use to anybody.
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(aside(&self.0))?;
+        FileBackend::new(file).map_err(io::Error::other)
+    }
+
+    fn publish(&self) -> io::Result<()> {
+        publish(&aside(&self.0), &self.0)
     }
 }

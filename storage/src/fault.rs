@@ -42,6 +42,8 @@ struct Disk {
     /// Blocks that may still be given out.
     blocks_left: Option<u64>,
     crashed: bool,
+    /// Whether a store made here was put in its place.
+    published: bool,
     /// Counts crashes: backends of an earlier life are dead.
     life: u64,
     backends: u64,
@@ -129,6 +131,19 @@ impl Disk {
         len
     }
 
+    /// Counts a sync; the error that it is to give, if any.
+    fn count_sync(&mut self) -> Result<()> {
+        self.syncs += 1;
+        if self.crash_at_sync == Some(self.syncs) {
+            self.crash();
+            return Err(Error::other("the disk has crashed"));
+        }
+        if self.fail_sync == Some(self.syncs) {
+            return Err(Error::other("the disk failed to sync"));
+        }
+        Ok(())
+    }
+
     fn write(&mut self, at: u64, data: &[u8]) {
         write_at(&mut self.seen, at as usize, data);
         self.pending.push(Pending::Write { at: at as usize, data: data.to_vec() });
@@ -145,6 +160,11 @@ impl FaultDisk {
 
     fn lock(&self) -> MutexGuard<'_, Disk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alive(&self) -> Result<MutexGuard<'_, Disk>> {
+        let disk = self.lock();
+        if disk.crashed { Err(Error::other("the disk has crashed")) } else { Ok(disk) }
     }
 
     /// Syncs so far, over all lives.
@@ -191,6 +211,9 @@ impl FaultDisk {
     pub fn reboot(&self) {
         let mut disk = self.lock();
         disk.pending.clear();
+        if !disk.published {
+            disk.durable.clear();
+        }
         disk.seen = disk.durable.clone();
         disk.crashed = false;
         disk.life += 1;
@@ -207,13 +230,29 @@ impl FaultDisk {
 impl BackendFactory for FaultDisk {
     type Backend = FaultBackend;
 
+    fn exists(&self) -> Result<bool> {
+        Ok(self.alive()?.published)
+    }
+
     fn backend(&self) -> Result<FaultBackend> {
-        let mut disk = self.lock();
-        if disk.crashed {
-            return Err(Error::other("the disk has crashed"));
-        }
+        let mut disk = self.alive()?;
         disk.backends += 1;
         Ok(FaultBackend { disk: self.clone(), life: disk.life, id: disk.backends })
+    }
+
+    fn aside(&self) -> Result<FaultBackend> {
+        let mut disk = self.alive()?;
+        (disk.seen, disk.durable, disk.pending) = Default::default();
+        drop(disk);
+        self.backend()
+    }
+
+    fn publish(&self) -> Result<()> {
+        let mut disk = self.alive()?;
+        disk.count_sync()?;
+        disk.sync();
+        disk.published = true;
+        Ok(())
     }
 }
 
@@ -227,8 +266,8 @@ pub struct FaultBackend {
 
 impl FaultBackend {
     fn alive(&self) -> Result<MutexGuard<'_, Disk>> {
-        let disk = self.disk.lock();
-        if disk.crashed || disk.life != self.life { Err(Error::other("the disk has crashed")) } else { Ok(disk) }
+        let disk = self.disk.alive()?;
+        if disk.life != self.life { Err(Error::other("the disk has crashed")) } else { Ok(disk) }
     }
 
     fn try_lock(&self, start: Bound<u64>, end: Bound<u64>, exclusive: bool) -> Locked<bool> {
@@ -289,14 +328,7 @@ impl StorageBackend for FaultBackend {
 
     fn sync_data(&self) -> Result<()> {
         let mut disk = self.alive()?;
-        disk.syncs += 1;
-        if disk.crash_at_sync == Some(disk.syncs) {
-            disk.crash();
-            return Err(Error::other("the disk has crashed"));
-        }
-        if disk.fail_sync == Some(disk.syncs) {
-            return Err(Error::other("the disk failed to sync"));
-        }
+        disk.count_sync()?;
         disk.sync();
         Ok(())
     }

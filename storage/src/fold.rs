@@ -1,8 +1,8 @@
 //! Keeps manifests short: several blobs of state changes that lie side by side become one. A background thread of the
 //! store does this after commits; only the switch-over is a (small) part of the committer's.
 //!
-//! Size-tiered: blobs are folded with newer ones once `at` of them, the newest first, are of no greater tier. So a byte
-//! is rewritten about once per tier, and a manifest keeps at most `at` blobs per tier.
+//! Size-tiered: once the newest blobs hold `at` of one tier and none of a greater one, they are folded. So a byte is
+//! rewritten about once per tier, and a manifest keeps fewer than `at` blobs per tier.
 
 use crate::decide::{Outcome, Work};
 use crate::error::Result;
@@ -25,7 +25,7 @@ fn tier(bytes: u64) -> u32 {
     (bytes / LOWEST_TIER_BYTES).max(1).ilog(TIER_FACTOR)
 }
 
-/// Which blobs to fold now: the longest run of newest blobs of the lowest tier that has `at` of them. 0 = never.
+/// Which blobs to fold now: the longest run of newest blobs up to the lowest tier of which it has `at`. 0 = never.
 pub(crate) fn choose(manifest: &Manifest, at: usize) -> Option<Range<usize>> {
     let len = manifest.blobs.len();
     if at < 2 || len < at {
@@ -33,13 +33,16 @@ pub(crate) fn choose(manifest: &Manifest, at: usize) -> Option<Range<usize>> {
     }
     let top = manifest.blobs.iter().map(|b| tier(b.bytes)).max()?;
     for tier_max in 0..=top {
-        let mut bytes = 0;
-        let run = manifest.blobs.iter().rev().take_while(|b| {
-            bytes += b.bytes;
-            tier(b.bytes) <= tier_max && bytes <= FOLD_BYTES_MAX
-        });
-        let run = run.count();
-        if run >= at {
+        let (mut bytes, mut run, mut of_tier) = (0u64, 0, 0);
+        for blob in manifest.blobs.iter().rev() {
+            bytes = bytes.saturating_add(blob.bytes);
+            if tier(blob.bytes) > tier_max || bytes > FOLD_BYTES_MAX {
+                break;
+            }
+            run += 1;
+            of_tier += usize::from(tier(blob.bytes) == tier_max);
+        }
+        if of_tier >= at {
             return Some(len - run..len);
         }
     }
@@ -108,7 +111,8 @@ mod tests {
         let big = 10 << 20;
         assert_eq!(choose(&manifest(&[big, 5, 5, 5, 5]), 4), Some(1..5));
         assert_eq!(choose(&manifest(&[big, big, big, big]), 4), Some(0..4));
-        assert_eq!(choose(&manifest(&[big, big, big, 5]), 4), Some(0..4));
+        assert_eq!(choose(&manifest(&[big, big, big, 5]), 4), None);
+        assert_eq!(choose(&manifest(&[big, 5, big, big, 5, big]), 4), Some(0..6));
         assert_eq!(choose(&manifest(&[FOLD_BYTES_MAX, big, 5, 5]), 4), None);
     }
 

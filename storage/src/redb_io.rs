@@ -371,13 +371,12 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     txn.commit().map_err(write_error)
 }
 
-/// Checks that this program may use the store. None = nothing was ever written in it.
-pub(crate) fn check_format(txn: &ReadTransaction) -> Result<Option<()>> {
+/// Checks that this program may use the store.
+pub(crate) fn check_format(txn: &ReadTransaction) -> Result<()> {
     let table = match txn.open_table(schema::META) {
         Ok(table) => table,
         Err(redb::TableError::TableDoesNotExist(_)) => {
-            let foreign = txn.list_tables().map_err(read_error)?.next().is_some();
-            return if foreign { Err(Error::refused("the redb file is not one of Tidemill's")) } else { Ok(None) };
+            return Err(Error::refused("this redb file is not one of tidemill's: use another --data-dir"));
         }
         Err(e) => return Err(read_error(e)),
     };
@@ -389,7 +388,7 @@ pub(crate) fn check_format(txn: &ReadTransaction) -> Result<Option<()>> {
         None => return Err(Error::corrupt("meta: the format version is missing; restore a backup")),
     }
     match get(schema::META_HASH)? {
-        Some(name) if name == HASH_NAME.as_bytes() => Ok(Some(())),
+        Some(name) if name == HASH_NAME.as_bytes() => Ok(()),
         Some(name) => Err(Error::refused(format!(
             "keys were routed by hash {}, this program knows {HASH_NAME}: use the program that wrote the data",
             String::from_utf8_lossy(&name)

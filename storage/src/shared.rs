@@ -9,16 +9,32 @@ use crate::queue::closed;
 use crate::redb_io::{RedbSnapshot, check_format, initialise, redb_error};
 use crate::store::BackendFactory;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 /// A factory with its backend's type forgotten.
 pub(crate) trait OpenDatabase: Send + Sync {
+    fn exists(&self) -> io::Result<bool>;
+    fn make(&self, builder: &Builder) -> Result<()>;
     fn writable(&self, builder: &Builder) -> Result<Database, DatabaseError>;
     fn read_only(&self, builder: &Builder) -> Result<ReadOnlyDatabase, DatabaseError>;
 }
 
 impl<F: BackendFactory> OpenDatabase for F {
+    fn exists(&self) -> io::Result<bool> {
+        BackendFactory::exists(self)
+    }
+
+    fn make(&self, builder: &Builder) -> Result<()> {
+        let error = |e: redb::Error| redb_error("making the store", e);
+        let backend = self.aside().map_err(|e| error(e.into()))?;
+        let database = builder.create_with_backend(backend).map_err(|e| error(e.into()))?;
+        initialise(&database)?;
+        database.close().map_err(|e| error(e.into()))?;
+        self.publish().map_err(|e| error(e.into()))
+    }
+
     fn writable(&self, builder: &Builder) -> Result<Database, DatabaseError> {
         builder.create_with_backend(self.backend()?)
     }
@@ -59,7 +75,10 @@ impl Shared {
     fn open_database(&self) -> Result<Database> {
         let mut builder = Builder::new();
         builder.set_cache_size(self.cache_bytes);
-        // First without writing a byte. Fails on a new or an uncleanly closed file: then the check comes after.
+        if !self.factory.exists().map_err(|e| redb_error("looking for the store", e))? {
+            self.factory.make(&builder)?;
+        }
+        // First without writing a byte. Fails on an uncleanly closed file: then the check comes after.
         if let Ok(probe) = self.factory.read_only(&builder) {
             let txn = probe.begin_read().map_err(|e| redb_error("looking at the store", e))?;
             check_format(&txn)?;
@@ -68,10 +87,7 @@ impl Shared {
             let e = redb_error("opening the store", e);
             if e.kind() == Kind::Refused { e.context("another process owns it; stop that one") } else { e }
         })?;
-        let made = check_format(&database.begin_read().map_err(|e| redb_error("opening the store", e))?)?;
-        if made.is_none() {
-            initialise(&database)?;
-        }
+        check_format(&database.begin_read().map_err(|e| redb_error("opening the store", e))?)?;
         Ok(database)
     }
 

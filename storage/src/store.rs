@@ -4,7 +4,7 @@
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
 use crate::decide::{Outcome, Work};
-use crate::directory::{DirectoryLock, HotFile, acquire};
+use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
 use crate::manifest::Manifest;
@@ -65,13 +65,22 @@ impl std::fmt::Debug for StoreOptions {
     }
 }
 
-/// Gives a fresh backend at each opening and reopening. Tests hand in [`crate::fault`]'s.
+/// Where the redb file lies. Each opening and reopening asks for a fresh backend. Tests hand in `fault::FaultDisk`.
 pub trait BackendFactory: Send + Sync + 'static {
     /// The backend.
     type Backend: redb::StorageBackend;
 
-    /// A new handle on the same bytes.
+    /// Whether a store was published here.
+    fn exists(&self) -> std::io::Result<bool>;
+
+    /// A new handle on the store's bytes.
     fn backend(&self) -> std::io::Result<Self::Backend>;
+
+    /// An empty place to make a store in: redb's creation of a file is not safe against a crash, so it is made aside.
+    fn aside(&self) -> std::io::Result<Self::Backend>;
+
+    /// Puts what was made aside, and is closed, in the store's place: at once, and durably.
+    fn publish(&self) -> std::io::Result<()>;
 }
 
 /// What a run of a pipeline starts with.
@@ -152,8 +161,10 @@ impl Store {
     /// newer.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Store> {
         let lock = acquire(dir)?;
-        Store::start(HotFile::of(dir), options, Some(lock))
-            .map_err(|e| e.context(format!("data directory {}", dir.display())))
+        let store = Store::start(HotFile::of(dir), options, Some(lock))
+            .map_err(|e| e.context(format!("data directory {}", dir.display())))?;
+        note_format(dir)?;
+        Ok(store)
     }
 
     /// Opens over any backend.

@@ -3,6 +3,7 @@
 mod support;
 
 use proptest::prelude::*;
+use redb::ReadableTable;
 use support::*;
 use tidemill_storage::headers::push_event;
 use tidemill_storage::schema::HOT_FILE;

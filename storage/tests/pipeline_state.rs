@@ -2,6 +2,7 @@
 
 mod support;
 
+use redb::ReadableTable;
 use support::*;
 use tidemill_storage::fault::FaultDisk;
 use tidemill_storage::*;

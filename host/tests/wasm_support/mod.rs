@@ -57,12 +57,21 @@ pub fn component_bytes(package: &str) -> Vec<u8> {
     component::componentize(&core_module(package)).expect("a guest of the workspace fits the world")
 }
 
-/// An engine without a cache on disk.
+/// The engine that the tests of one program share, without a cache on disk.
 pub fn engine() -> WasmEngine {
-    WasmEngine::new(EngineOptions::default()).expect("wasmtime runs here")
+    static ENGINE: LazyLock<WasmEngine> =
+        LazyLock::new(|| WasmEngine::new(EngineOptions::default()).expect("wasmtime runs here"));
+    ENGINE.clone()
 }
 
-/// A guest crate, loaded.
+/// A guest crate, compiled once per process for the shared engine.
+fn shared(package: &str) -> LoadedComponent {
+    static LOADED: LazyLock<Mutex<HashMap<String, LoadedComponent>>> = LazyLock::new(Mutex::default);
+    let mut loaded = LOADED.lock().expect("nothing panicked while loading");
+    loaded.entry(package.to_owned()).or_insert_with(|| load(&engine(), package)).clone()
+}
+
+/// A guest crate, loaded by this engine.
 pub fn load(engine: &WasmEngine, package: &str) -> LoadedComponent {
     component::load_bytes(engine, package, &component_bytes(package)).expect("it loads")
 }
@@ -81,8 +90,7 @@ impl Rig {
     }
 
     pub fn with(package: &str, limits: Limits, subtask: Subtask) -> Rig {
-        let engine = engine();
-        let factory = factory(&engine, package, &serde_json::json!({}), &limits);
+        let factory = factory(package, &serde_json::json!({}), &limits);
         let mut context = context(&factory, subtask);
         let operator = factory.create(&mut context).expect("it opens");
         Rig { factory, context, operator }
@@ -128,8 +136,8 @@ impl Rig {
 }
 
 /// A factory for a guest crate.
-pub fn factory(engine: &WasmEngine, package: &str, config: &serde_json::Value, limits: &Limits) -> WasmFactory {
-    WasmFactory::new(engine, load(engine, package), config, limits, package).expect("the limits are sound")
+pub fn factory(package: &str, config: &serde_json::Value, limits: &Limits) -> WasmFactory {
+    WasmFactory::new(&engine(), shared(package), config, limits, package).expect("the limits are sound")
 }
 
 /// The context of a subtask, with empty state.
