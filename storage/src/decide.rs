@@ -352,3 +352,6 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
     o.changes.dropped_blobs.extend(folded);
     Ok(Outcome::Folded(true))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,16 @@
 //! Durable streams, keyed state and checkpoints, in one redb file. Blocking; knows no wasm, no tokio, no HTTP.
+//!
+//! Guarantees, whatever the process or the disk does between two syncs:
+//! 1. a part ([`Part`]) whose commit returned `Ok` is there for ever, whole; one that was refused left no trace; one that
+//!    failed as `Unavailable` or `Full` is there whole or not at all, and [`Store::reopen_if_failed`] then shows which;
+//! 2. an epoch's output, state, timers, positions, watermarks and dead letters appear at once;
+//! 3. of a pipeline, only the newest run commits, and only the epoch after the last one;
+//! 4. an event keeps its offset; a segment's events are read in one order by everybody; heads, tails and watermarks
+//!    never go back;
+//! 5. bytes from disk are checked before they are believed: damage is `Corrupt`, names the place, and never panics.
+//!
+//! Map: [`Store`] is the door; `queue` -> `committer` -> `decide` (pure, on `overlay`) -> `redb_io` is the way of a part;
+//! `shared` holds the database; `codec` and [`schema`] own every byte and name on disk (docs/file-format.md).
 
 #![forbid(unsafe_code)]
 

@@ -65,6 +65,11 @@ pub use output::{Bytes, Output};
 pub use tidemill_sdk_macros::Declare;
 pub use timer::{EventTimer, ProcessingTimer, Timer};
 
+/// Runs the code of the SDK's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// Time, ms: no watermark has come yet.
 pub const NO_WATERMARK: i64 = i64::MIN;
 /// Time, ms: the watermark after the last event of a bounded input.

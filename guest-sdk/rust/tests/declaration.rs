@@ -38,7 +38,9 @@ impl Operator for Everything {
         self.open_items.push(&String::new())?;
         self.day_end.register(1)?;
         self.time_out.register(1)?;
-        (self.late_rows.add(1), self.size.observe(1.0), self.high.set(1.0));
+        self.late_rows.add(1);
+        self.size.observe(1.0);
+        self.high.set(1.0);
         let text = format!("{}{} {}", self.config.prefix, self.config.limit, event.is_from(&self.payments));
         self.out.emit(event.is_from(&self.orders).then_some("order"), text)
     }

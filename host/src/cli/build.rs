@@ -59,6 +59,10 @@ fn compile(manifest: &Path, toolchain: &GuestToolchain) -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--release", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
     cargo.arg("--manifest-path").arg(manifest).stdin(Stdio::null()).stdout(Stdio::piped());
+    if std::env::var_os("CARGO_PROFILE_RELEASE_STRIP").is_none() {
+        // Most of a module is std's line tables. Function names stay, and with them readable backtraces.
+        cargo.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
+    }
     if let Some(folder) = manifest.parent() {
         cargo.current_dir(folder); // its own .cargo/config.toml and rust-toolchain.toml hold
     }

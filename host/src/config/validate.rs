@@ -46,7 +46,7 @@ impl Graph {
     ) -> Result<(), ConfigError> {
         if let Some(first) = self.index.get(name) {
             let other = self.nodes[*first].1;
-            return Err(source.error(origin, format!("{name:?} is already the name of a {other}; rename this {kind}")));
+            return Err(source.error(origin, format!("an earlier {other} has the name {name:?}; rename this {kind}")));
         }
         self.index.insert(name.to_string(), self.nodes.len());
         self.nodes.push((name.to_string(), kind, origin.clone()));

@@ -147,7 +147,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "name = \"flight-delays\"",
-        "name = flight",
+        "name = my-name",
         "2:8: not valid TOML: string values must be quoted, expected literal string",
     ),
     ("name = \"flight-delays\"\n", "", "1:1: [pipeline] has no \"name\"; write name = \"my-pipeline\""),
@@ -248,7 +248,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "iso",
         "7:41: \"iso\" is not a time format: it has no %; write \"ms\", \"s\", \"rfc3339\" or a strftime pattern as \"%Y-%m-%d %H:%M:%S\"",
     ),
-    ("\"per-batch\"", "\"100ms\"", "9:46: sources.flights.watermark.emit is \"100ms\"; write \"per-batch\""),
+    ("\"per-batch\"", "\"100ms\"", "9:47: sources.flights.watermark.emit is \"100ms\"; write \"per-batch\""),
     (
         "out_of_orderness = \"1d\"",
         "from = \"stream\"",
@@ -257,7 +257,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "out_of_orderness = \"1d\"",
         "out_of_orderness = \"1d\", from = \"none\"",
-        "9:46: out_of_orderness and from exclude each other; keep one",
+        "9:40: out_of_orderness and from exclude each other; keep one",
     ),
     (
         "component = \"../../operators/flight-stats\"\n",
@@ -335,8 +335,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "15:21: operators.stats.limits.memory: \"32Mb\" is not a size: there is no unit \"Mb\"; write a number and B, kB, MB, GB, KiB, MiB, GiB or TiB, as in \"64MiB\"",
     ),
     ("\"32MiB\"", "\"1KiB\"", "15:21: operators.stats.limits.memory is too small; write \"65536B\" or more"),
-    ("ratio = 0.5", "ratio = inf", "14:66: operators.stats.config.ratio is inf, which JSON cannot say; write a number"),
-    ("[sinks.daily]", "[sinks.stats]", "17:8: \"stats\" is already the name of a operator; rename this sink"),
+    ("ratio = 0.5", "ratio = inf", "14:64: operators.stats.config.ratio is inf, which JSON cannot say; write a number"),
+    ("[sinks.daily]", "[sinks.stats]", "17:8: an earlier operator has the name \"stats\"; rename this sink"),
     (
         "input = \"stats.daily\"\n",
         "",
@@ -381,7 +381,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "stream = \"flights/daily\"",
         "stream = \"flights/daily\"\n[operators.stats]",
-        "20:1: not valid TOML: duplicate key",
+        "20:12: not valid TOML: duplicate key",
     ),
 ];
 

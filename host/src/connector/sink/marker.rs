@@ -2,6 +2,7 @@
 //! store. Every change is a compare-and-swap against the marker as last seen, so that of two egresses on one stream one
 //! is refused. The egresses hold a [`Place`] and open it to a [`Progress`].
 
+use crate::config::pipeline::egress_stream;
 use crate::connector::ConnectorError;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,8 @@ pub(super) type Cut = BTreeMap<SegmentId, Offset>;
 /// What a marker says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marker {
-    stream: StreamId,
-    generation: Generation,
+    pub(super) stream: StreamId,
+    pub(super) generation: Generation,
     /// Everything below is outside.
     pub(super) next: Cut,
     /// Files finished so far.
@@ -53,7 +54,7 @@ pub(super) struct Intent {
 
 impl Place {
     pub(super) fn new(pipeline: &str, sink: &str) -> Result<Place, ConnectorError> {
-        let stream = super::egress_stream(pipeline, sink)?;
+        let stream = egress_stream(pipeline, sink)?;
         Ok(Place { stream, marker: format!("egress/{pipeline}/{sink}") })
     }
 

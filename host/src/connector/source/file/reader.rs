@@ -170,6 +170,9 @@ impl FileReader {
             let available = self.input.available();
             if let Some(at) = memchr::memchr(b'\n', &available[searched..]) {
                 let end = searched + at;
+                if end > RECORD_BYTES_MAX {
+                    return Ok(Next::TooLong);
+                }
                 return Ok(Next::Line(Line { text: without_return(&available[..end]), whole: end + 1 }));
             }
             searched = available.len();
@@ -186,7 +189,8 @@ impl FileReader {
         }
     }
 
-    /// The whole length of the CSV record that begins with `line`; its fields are cut. `None` = a quote is never closed.
+    /// The whole length of the CSV record that begins with `line`; its fields are cut. `None` = a quote is not closed
+    /// before the file ends or the record is over the limit.
     fn csv_record(&mut self, line: &Line, fields: &mut Fields) -> Result<Option<usize>, ConnectorError> {
         let text = &self.input.available()[..line.text];
         if memchr::memchr(b'"', text).is_none() {
@@ -197,7 +201,7 @@ impl FileReader {
         let (mut given, mut last) = (line.whole, false);
         loop {
             match fields.feed_quoted(&self.input.available()[..given], last) {
-                QuotedEnd::At(end) => return Ok(Some(end)),
+                QuotedEnd::At(end) => return Ok((end <= RECORD_BYTES_MAX).then_some(end)),
                 QuotedEnd::Unclosed => return Ok(None),
                 QuotedEnd::Unknown if given > RECORD_BYTES_MAX => return Ok(None),
                 QuotedEnd::Unknown if given < self.input.available().len() => {}
@@ -252,7 +256,7 @@ impl FileReader {
                     text = without_return(record.strip_suffix(b"\n").unwrap_or(record));
                     decode_csv(decoder, &record[..text], now, out)
                 }
-                None => Err("a quote is opened and never closed; only this line is left out".to_string()),
+                None => Err("a quote is opened and not closed; only this line is left out".to_string()),
             },
         };
         match decoded {

@@ -1,0 +1,190 @@
+//! What a group decides, without a store: an empty snapshot below, works on top.
+
+use super::*;
+use crate::batch::Batch;
+use crate::commit::StateDelta;
+use crate::error::Kind;
+use crate::ids::{KeyGroup, SegmentId};
+use crate::manifest::Manifest;
+use crate::row::CheckpointRow;
+use crate::state::{Change, DeltaBuilder};
+use crate::stream::encode_chunk;
+use crate::time::EventTime;
+use std::collections::BTreeSet;
+
+/// Nothing was ever written.
+struct Nothing;
+
+impl Snapshot for Nothing {
+    fn stream_id(&self, _: &StreamName) -> Result<Option<StreamId>> {
+        Ok(None)
+    }
+    fn stream(&self, _: StreamId) -> Result<Option<StreamRow>> {
+        Ok(None)
+    }
+    fn segment(&self, _: SegmentKey) -> Result<Option<SegmentRow>> {
+        Ok(None)
+    }
+    fn oldest_chunks(&self, _: SegmentKey, _: usize) -> Result<Vec<(Offset, IndexEntry)>> {
+        Ok(Vec::new())
+    }
+    fn pipeline(&self, _: &str) -> Result<Option<PipelineRow>> {
+        Ok(None)
+    }
+    fn checkpoint(&self, _: &str, _: Epoch) -> Result<Option<CheckpointRow>> {
+        Ok(None)
+    }
+    fn checkpoint_epochs(&self, _: &str) -> Result<BTreeSet<Epoch>> {
+        Ok(BTreeSet::new())
+    }
+    fn manifest(&self, _: &str, _: &str) -> Result<Option<Manifest>> {
+        Ok(None)
+    }
+    fn marker(&self, _: &str) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+    fn next_stream(&self) -> Result<StreamId> {
+        Ok(StreamId(1))
+    }
+    fn next_blob(&self) -> Result<BlobId> {
+        Ok(BlobId(1))
+    }
+}
+
+const STREAM: StreamRef = StreamRef { id: StreamId(1), generation: Generation(1) };
+const SEGMENT: SegmentKey = SegmentKey { stream: StreamId(1), segment: SegmentId(0) };
+
+fn create() -> Work {
+    let name = StreamName::new("t/s").unwrap();
+    Work::CreateStream { name, config: StreamConfig { segments: 1 }, exact: true, now_ms: 5 }
+}
+
+fn append_of(events: i64) -> Append {
+    let mut batch = Batch::default();
+    for i in 0..events {
+        batch.push(EventTime(i), None, Some(b"v"));
+    }
+    Append { stream: STREAM, segment: SegmentId(0), chunks: vec![encode_chunk(&batch).unwrap()] }
+}
+
+fn truncate_at(name: &str, offset: u64) -> Work {
+    let at =
+        Position { stream: STREAM.id, generation: STREAM.generation, segment: SegmentId(0), offset: Offset(offset) };
+    Work::Part(Part::Marker(MarkerSwap { name: name.into(), expected: None, value: "v".into(), truncate: vec![at] }))
+}
+
+fn epoch_of(n: u64) -> EpochCommit {
+    let mut delta = DeltaBuilder::default();
+    delta.push(0, KeyGroup(0), b"k", b"", Change::Put(b"v"));
+    let incarnation = Incarnation(1);
+    EpochCommit {
+        pipeline: "p".into(),
+        incarnation,
+        epoch: Epoch(n),
+        record: CheckpointRecord { epoch: Epoch(n), incarnation, max_parallelism: 4, ..CheckpointRecord::default() },
+        state: vec![StateDelta { operator: "o".into(), blob: delta.finish() }],
+        outputs: vec![append_of(2)],
+        stream_watermarks: Vec::new(),
+        schedules: vec![("o".into(), 0, Bytes::from_static(b"s"))],
+    }
+}
+
+fn epoch_part(n: u64) -> Work {
+    Work::Part(Part::Epoch(Box::new(epoch_of(n))))
+}
+
+fn start() -> Work {
+    Work::StartPipeline { name: "p".into(), max_parallelism: 4 }
+}
+
+#[test]
+fn parts_see_those_accepted_before_them() {
+    let works = [create(), Work::Part(Part::Append(append_of(3))), Work::Part(Part::Append(append_of(2)))];
+    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    let first = |i: usize| match &answers[i] {
+        Ok(Outcome::Accepted(accepted)) => accepted.first_offsets.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((first(1), first(2)), (vec![Offset(0)], vec![Offset(3)]));
+    assert_eq!(changes.segments[&SEGMENT].tail, Offset(5));
+    assert_eq!(changes.next_stream, Some(StreamId(2)));
+}
+
+#[test]
+fn what_is_put_and_dropped_in_one_group_is_never_written() {
+    let works = [
+        create(),
+        Work::Part(Part::Append(append_of(3))),
+        Work::Part(Part::Append(append_of(3))),
+        truncate_at("a", 4),
+        truncate_at("b", 5),
+    ];
+    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    assert!(answers.iter().all(Result::is_ok));
+    let row = changes.segments[&SEGMENT];
+    assert_eq!((row.head, row.tail, row.chunks), (Offset(5), Offset(6), 1));
+    assert_eq!(changes.chunks.keys().map(|k| k.first).collect::<Vec<_>>(), [Offset(3)]);
+    assert!(changes.dropped_chunks.is_empty());
+}
+
+#[test]
+fn a_part_that_fails_half_way_leaves_nothing() {
+    let mut bad = epoch_of(1);
+    bad.outputs.push(Append { segment: SegmentId(3), ..append_of(1) });
+    let works = [create(), start(), Work::Part(Part::Epoch(Box::new(bad))), epoch_part(1)];
+    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    assert_eq!(answers[2].as_ref().unwrap_err().kind(), Kind::Invalid);
+    assert!(answers[3].is_ok());
+    assert_eq!((changes.blobs.len(), changes.chunks.len(), changes.segments[&SEGMENT].tail), (1, 1, Offset(2)));
+    assert_eq!(changes.manifests[&("p".to_string(), "o".to_string())].blobs[0].id, BlobId(1));
+}
+
+#[test]
+fn only_the_retained_records_of_a_group_are_written() {
+    let works: Vec<Work> = [create(), start()].into_iter().chain((1..=5).map(epoch_part)).collect();
+    let (changes, answers) = decide_group(&Nothing, &works, 2).unwrap();
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let epochs: Vec<u64> = changes.checkpoints.keys().map(|(_, epoch)| epoch.0).collect();
+    assert_eq!(epochs, [4, 5]);
+    assert_eq!(changes.schedules.keys().map(|key| key.1.0).collect::<Vec<_>>(), [4, 5]);
+    assert!(changes.dropped_checkpoints.is_empty());
+}
+
+#[test]
+fn a_fold_goes_in_only_while_its_blobs_lie_side_by_side() {
+    let fold = |ids: &[u64]| Work::Fold {
+        pipeline: "p".into(),
+        operator: "o".into(),
+        folded: ids.iter().map(|id| BlobId(*id)).collect(),
+        blob: Bytes::from_static(b"folded"),
+    };
+    let epochs = (1..=4).map(epoch_part);
+    let works: Vec<Work> = [create(), start()]
+        .into_iter()
+        .chain(epochs)
+        .chain([fold(&[1, 3]), fold(&[2, 3]), fold(&[2, 3]), fold(&[])])
+        .collect();
+    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    let folded: Vec<&Outcome> = answers[6..].iter().map(|a| a.as_ref().unwrap()).collect();
+    assert_eq!(
+        folded,
+        [&Outcome::Folded(false), &Outcome::Folded(true), &Outcome::Folded(false), &Outcome::Folded(false)]
+    );
+    let manifest = &changes.manifests[&("p".to_string(), "o".to_string())];
+    let ids: Vec<u64> = manifest.blobs.iter().map(|b| b.id.0).collect();
+    assert_eq!(ids, [1, 5, 4]);
+    assert_eq!(changes.blobs.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 4, 5]);
+}
+
+#[test]
+fn a_chunk_that_lies_about_itself_is_refused() {
+    let mut lying = append_of(2);
+    lying.chunks[0].events = 200;
+    let mut noise = append_of(2);
+    noise.chunks[0].bytes = Bytes::from_static(b"noise");
+    let works = [create(), Work::Part(Part::Append(lying)), Work::Part(Part::Append(noise))];
+    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    assert_eq!(answers[1].as_ref().unwrap_err().kind(), Kind::Invalid);
+    assert_eq!(answers[2].as_ref().unwrap_err().kind(), Kind::Invalid);
+    assert!(changes.chunks.is_empty());
+}
