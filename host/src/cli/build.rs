@@ -5,6 +5,7 @@ use super::args::BuildArgs;
 use super::guest_toolchain::{self, GuestToolchain, TARGET};
 use super::inspect;
 use super::output::{Output, size};
+use super::project::Project;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -31,13 +32,12 @@ pub(crate) fn run(args: &BuildArgs, output: &Output) -> Result<()> {
 }
 
 fn build(project: &Path, output: &Output) -> Result<(ComponentReport, GuestToolchain)> {
+    let name = Project::read(project)?.name;
     let manifest = project.join("Cargo.toml");
-    if !manifest.is_file() {
-        bail!("{} is missing: name the folder of an operator project (`tidemill new` makes one)", manifest.display());
-    }
     let toolchain = guest_toolchain::find(project)?;
-    output.say(&format!("compiling {} with {}", project.display(), toolchain.origin));
-    let module = compile(&std::fs::canonicalize(&manifest)?, &toolchain)?;
+    output.say(&format!("compiling {name} with {}", toolchain.origin));
+    let manifest = std::fs::canonicalize(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let module = compile(&manifest, &toolchain)?;
     let core = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let bytes = component::componentize(&core)?;
 
