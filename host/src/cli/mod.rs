@@ -13,6 +13,7 @@ mod interrupt;
 mod live;
 mod new;
 mod output;
+mod project;
 mod rates;
 mod run;
 mod stream;

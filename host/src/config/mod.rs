@@ -11,6 +11,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod settings;
 mod table;
+pub(crate) mod time_pattern;
 mod units;
 mod validate;
 

@@ -245,6 +245,11 @@ pub enum SinkKind {
     Stdout,
 }
 
+/// The internal stream that the egress of a file or stdout sink reads.
+pub fn egress_stream(pipeline: &str, sink: &str) -> Result<StreamName, tidemill_storage::Error> {
+    StreamName::new(format!("{pipeline}/{sink}.egress"))
+}
+
 /// A folder of JSON lines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileSink {
