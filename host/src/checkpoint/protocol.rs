@@ -55,6 +55,7 @@ struct Aligning {
 
 #[derive(Debug)]
 struct InFlight {
+    epoch: Epoch,
     began_ms: i64,
 }
 
@@ -160,7 +161,7 @@ impl Protocol {
         }
         let (finished, began_ms) = (aligning.ended, aligning.began_ms);
         self.aligning = None;
-        self.in_flight.push_back(InFlight { began_ms });
+        self.in_flight.push_back(InFlight { epoch, began_ms });
         if finished {
             self.final_epoch = Some(epoch);
         }

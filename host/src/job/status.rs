@@ -151,7 +151,8 @@ impl StatusBoard {
     pub fn status(&self, now_ms: i64) -> RunStatus {
         let nodes = self.nodes();
         let inner = self.inner();
-        let mut totals = inner.partitions.iter().map(|p| (p.done.load(Ordering::Relaxed), p.total.load(Ordering::Relaxed)));
+        let mut totals =
+            inner.partitions.iter().map(|p| (p.done.load(Ordering::Relaxed), p.total.load(Ordering::Relaxed)));
         let progress = totals.try_fold((0, 0), |(d, t): (u64, u64), (done, total)| {
             (total > 0).then(|| (d + done.min(total), t + total))
         });
