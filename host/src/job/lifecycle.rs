@@ -120,6 +120,9 @@ fn prepare_with(
     }
     let descriptors: Vec<_> = factories.iter().map(|f| f.descriptor().clone()).collect();
     let graph = Graph::build(&pipeline, &descriptors, &partitions)?;
+    for port in graph.unread_ports(&descriptors) {
+        tracing::warn!("nothing in the pipeline file reads {port}: what the operator emits there is dropped");
+    }
     let plan = Plan::new(&graph);
     let s = &options.settings.dataflow;
     let read = ReadLimits { events: s.batch_events as usize, bytes: s.batch_bytes as usize };
