@@ -9,7 +9,7 @@ pub mod restart;
 pub mod status;
 pub mod wiring;
 
-pub use lifecycle::{RunHandle, RunOptions, check, start};
+pub use lifecycle::{JobControl, RunHandle, RunOptions, check, open_store, start, start_in};
 pub use status::{NodeStatus, RunStatus, RunSummary};
 
 use crate::connector::ConnectorError;
