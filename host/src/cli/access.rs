@@ -5,9 +5,30 @@ use super::jobs::Jobs;
 use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tidemill::clock::Clock;
 use tidemill_storage::stream::StreamInfo;
-use tidemill_storage::{Store, StoreOptions, StreamName};
+use tidemill_storage::{Kind, Store, StoreOptions, StreamName};
+
+/// How long a data directory that somebody else has open is waited for: most commands have it for a moment only.
+const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(50);
+
+/// Tries again for a while when the data directory is refused. `attempt` must open it before it does anything else.
+pub(crate) fn retry_while_refused<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let since = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_refused(&error) && since.elapsed() < WAIT_FOR_OTHERS => std::thread::sleep(TRY_EVERY),
+            done => return done,
+        }
+    }
+}
+
+fn is_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<tidemill_storage::Error>().is_some_and(|error| error.kind() == Kind::Refused)
+}
 
 /// What the owner of a data directory lends to commands.
 #[derive(Clone)]

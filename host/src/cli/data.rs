@@ -1,20 +1,13 @@
 //! Runs a command on a data directory: in the process that owns it when there is one, else here. `mod.rs` hands commands
 //! in; the control socket's server calls [`dispatch`] for its clients.
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::args::{CheckpointCommand, DataCommand};
 use super::control::client::{self, Reached};
 use super::output::Output;
 use super::session::Session;
 use super::{checkpoint, pipeline, stream};
 use anyhow::Result;
-use std::time::{Duration, Instant};
-use tidemill_storage::Kind;
-
-/// How long a data directory that is being opened or closed is waited for.
-const WAIT_FOR_OWNER: Duration = Duration::from_secs(1);
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs it and gives the exit code.
 pub(crate) fn run(command: &DataCommand, output: &Output) -> u8 {
@@ -26,23 +19,14 @@ pub(crate) fn run(command: &DataCommand, output: &Output) -> u8 {
 }
 
 fn run_somewhere(command: &DataCommand, output: &Output) -> Result<u8> {
-    let since = Instant::now();
-    loop {
+    // Each time the owner is asked first: one that was about to listen may answer now.
+    access::retry_while_refused(|| {
         if let Reached::Owner(code) = client::forward(command, output)? {
             return Ok(code);
         }
         let session = Session::local(Access::own(command.data_dir()), output.clone());
-        match dispatch(command, &session) {
-            // Opening the store is the first thing that a command does: when it is refused, nothing was done, and an
-            // owner that was about to listen may answer now, or one that was about to end may be gone.
-            Err(error) if is_in_use(&error) && since.elapsed() < WAIT_FOR_OWNER => std::thread::sleep(LOOK_EVERY),
-            done => return Ok(output.conclude(done)),
-        }
-    }
-}
-
-fn is_in_use(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<tidemill_storage::Error>().is_some_and(|error| error.kind() == Kind::Refused)
+        dispatch(command, &session).map(|()| 0)
+    })
 }
 
 /// The one implementation of each command, over a store of one's own or a lent one.

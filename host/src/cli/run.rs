@@ -1,7 +1,7 @@
 //! `tidemill run`: starts the jobs over one store, shows how they go, ends them at a checkpoint on Ctrl-C, and sums up.
 //! While it runs it serves other commands on the control socket.
 
-use super::access::Owned;
+use super::access::{self, Owned};
 use super::args::RunArgs;
 use super::control::server::ControlServer;
 use super::interrupt::Interrupt;
@@ -16,7 +16,7 @@ use tidemill::clock::Clock;
 use tidemill::config::pipeline::Pipeline;
 use tidemill::config::settings::Settings;
 use tidemill::config::{Overrides, parse};
-use tidemill::job::{self, RunHandle, RunOptions, RunSummary};
+use tidemill::job::{self, JobError, RunHandle, RunOptions, RunSummary};
 use tidemill_storage::Store;
 
 /// How often the jobs are looked at.
@@ -29,7 +29,10 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<()> {
     let workers = args.workers.map_or(settings.workers.threads as usize, usize::from);
     let options = RunOptions { data_dir: args.data.data_dir.clone(), workers, settings };
     let clock = Clock::system();
-    let store = job::open_store(&options, &clock)?;
+    let store = access::retry_while_refused(|| match job::open_store(&options, &clock) {
+        Err(JobError::Storage(error)) => Err(error.into()), // it names the data directory
+        opened => Ok(opened?),
+    })?;
     let owned = Owned { store: store.clone(), jobs: Arc::default() };
     let jobs = owned.jobs.clone();
     let server = ControlServer::start(&options.data_dir, owned)

@@ -1,6 +1,8 @@
 //! Runs the `tidemill` binary as a user does. The tests of the command line use it.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub(crate) mod running;
+
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::Write;
@@ -82,15 +84,21 @@ pub(crate) fn tidemill_with<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, 
 /// A data directory that goes with the test, and commands on it.
 pub(crate) struct DataDir {
     folder: tempfile::TempDir,
+    name: String,
 }
 
 impl DataDir {
     pub(crate) fn new() -> DataDir {
-        DataDir { folder: tempfile::tempdir().expect("a temporary folder") }
+        DataDir { folder: tempfile::tempdir().expect("a temporary folder"), name: "data".into() }
+    }
+
+    /// One whose path is longer than a socket's address may be.
+    pub(crate) fn long() -> DataDir {
+        DataDir { name: "long-".repeat(40), ..DataDir::new() }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.folder.path().join(&self.name)
     }
 
     fn args<'a>(&self, args: &[&'a str]) -> Vec<std::borrow::Cow<'a, str>> {
