@@ -24,9 +24,13 @@ const LAST_WORD_TIME: Duration = Duration::from_secs(5);
 const FRAMES_WAITING: usize = 8;
 
 /// Serves a client to its end. `ending` turns true when the owner is about to end.
-pub(super) async fn serve(stream: UnixStream, owned: Owned, ending: watch::Receiver<bool>) {
+pub(super) async fn serve(stream: UnixStream, owned: Owned, mut ending: watch::Receiver<bool>) {
     let (mut reader, mut writer) = stream.into_split();
-    let request = match timeout(REQUEST_TIME, read_request(&mut reader)).await {
+    let request = tokio::select! {
+        request = timeout(REQUEST_TIME, read_request(&mut reader)) => request,
+        _ = ending.wait_for(|ending| *ending) => return, // nothing was begun: the client sees to it itself
+    };
+    let request = match request {
         Ok(Ok(Some(request))) => request,
         Ok(Ok(None)) => return, // it only looked whether somebody answers
         Ok(Err(why)) => return refuse(&mut writer, &why).await,
