@@ -190,7 +190,7 @@ pub struct InputSpec {
 pub struct PortRef {
     /// Source or operator.
     pub node: String,
-    /// Output port; absent = the only (or first) one.
+    /// Output port; absent = the only one.
     pub port: Option<String>,
 }
 
