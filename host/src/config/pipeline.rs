@@ -1,4 +1,4 @@
-//! A pipeline file as plain data, after parsing and checking. `config/parse/` makes it; `job/planner.rs` reads it.
+//! A pipeline file as plain data, after parsing and checking. `config/parse/` makes it; `job` reads it.
 
 use std::path::PathBuf;
 use tidemill_storage::StreamName;
