@@ -2,7 +2,6 @@
 //! output stream live; its windows close because the first one's watermark was noted with its commits.
 
 #[path = "support/native.rs"]
-#[expect(dead_code, reason = "shared with other tests")]
 mod native;
 
 use native::{WINDOW_MS, events, feed, pipeline, read_all, run, start};

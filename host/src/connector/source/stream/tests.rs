@@ -2,8 +2,8 @@
 
 use super::*;
 use tidemill_storage::StoreOptions;
-use tidemill_storage::headers::{self, Entries};
 use tidemill_storage::commit::Part;
+use tidemill_storage::headers::{self, Entries};
 use tidemill_storage::stream::{Appender, StreamConfig};
 
 struct World {
