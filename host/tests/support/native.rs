@@ -8,7 +8,7 @@ use tidemill::clock::Clock;
 use tidemill::config::pipeline::*;
 use tidemill::config::settings::Settings;
 use tidemill::job::lifecycle::start_with;
-use tidemill::job::{JobError, RunOptions, RunSummary};
+use tidemill::job::{JobError, RunHandle, RunOptions, RunSummary};
 use tidemill::operator::descriptor::*;
 use tidemill::operator::*;
 use tidemill::state::{ColumnView, OptionalColumnView};
@@ -214,13 +214,18 @@ pub fn pipeline(parallelism: u32) -> Pipeline {
 
 /// Runs the pipeline over a store, in small batches, to its end or failure.
 pub fn run(store: &Store, parallelism: u32) -> Result<RunSummary, JobError> {
+    start(store, pipeline(parallelism))?.wait()
+}
+
+/// Starts any version of the pipeline, in small batches.
+pub fn start(store: &Store, pipeline: Pipeline) -> Result<RunHandle, JobError> {
     let mut settings = Settings::default();
     settings.dataflow.batch_events = 37;
     // Little may be uncommitted, so there are many epochs however fast the disk is.
     settings.dataflow.uncommitted_bytes_max = 16 << 10;
     let options = RunOptions { data_dir: PathBuf::new(), workers: 2, settings };
     let factories: Vec<SharedFactory> = vec![Arc::new(CountingFactory::new())];
-    start_with(pipeline(parallelism), factories, store.clone(), options, Clock::system())?.wait()
+    start_with(pipeline, factories, store.clone(), options, Clock::system())
 }
 
 /// Everything in a stream, in segment order: (time, key, value).
