@@ -36,6 +36,11 @@ impl Done {
         }
     }
 
+    /// What a command prints that is run to its end.
+    pub(crate) fn of(mut command: Command) -> Done {
+        Done::new(&command.output().expect("it starts"))
+    }
+
     /// stdout of a command that succeeded.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
