@@ -2,7 +2,6 @@
 //! output stream live; its windows close because the first one's watermark was noted with its commits.
 
 #[path = "support/native.rs"]
-#[expect(dead_code, reason = "shared with other tests")]
 mod native;
 
 use native::{WINDOW_MS, events, feed, pipeline, read_all, run, start};
@@ -31,7 +30,9 @@ fn the_watermark_of_a_committed_stream_closes_the_windows_of_its_reader() {
     let store = Store::open_with(FaultDisk::new(5), StoreOptions::default()).unwrap();
     feed(&store, &events(2_000));
     // The reader is there first, so it sees epoch after epoch arrive.
-    store.ensure_stream(&StreamName::new("test/windows").unwrap(), tidemill_storage::StreamConfig { segments: 2 }).unwrap();
+    store
+        .ensure_stream(&StreamName::new("test/windows").unwrap(), tidemill_storage::StreamConfig { segments: 2 })
+        .unwrap();
     let reader = start(&store, downstream()).unwrap();
     assert!(run(&store, 3).unwrap().finished);
     while reader.status().nodes.iter().any(|node| node.kind == "operator" && node.watermark < EventTime::MAX) {

@@ -151,9 +151,10 @@ impl StatusBoard {
     pub fn status(&self, now_ms: i64) -> RunStatus {
         let nodes = self.nodes();
         let inner = self.inner();
-        let totals = inner.partitions.iter().map(|p| (p.done.load(Ordering::Relaxed), p.total.load(Ordering::Relaxed)));
-        let progress = totals.fold(Some((0, 0)), |sum, (done, total)| {
-            sum.filter(|_| total > 0).map(|(d, t): (u64, u64)| (d + done.min(total), t + total))
+        let mut totals =
+            inner.partitions.iter().map(|p| (p.done.load(Ordering::Relaxed), p.total.load(Ordering::Relaxed)));
+        let progress = totals.try_fold((0, 0), |(d, t): (u64, u64), (done, total)| {
+            (total > 0).then(|| (d + done.min(total), t + total))
         });
         RunStatus {
             state: inner.state.to_string(),

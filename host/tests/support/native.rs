@@ -1,6 +1,8 @@
 //! A pipeline with a native operator over any store: events of a stream in, running counts and windowed sums out, and a
 //! plain model of what must come out. Tests of recovery drive it through crashes.
 
+#![allow(dead_code, reason = "each test program uses its own part")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use tidemill::operator::*;
 use tidemill::state::{ColumnView, OptionalColumnView};
 use tidemill_storage::commit::Part;
 use tidemill_storage::stream::{Appender, StreamConfig};
-use tidemill_storage::{Batch, Column, EventTime, OptionalColumn, Position, Store, StreamName};
+use tidemill_storage::{Batch, EventTime, OptionalColumn, Position, Store, StreamName};
 
 pub(crate) const WINDOW_MS: i64 = 1_000;
 const TOTALS: u32 = 0;
@@ -285,11 +287,4 @@ pub(crate) fn assert_exactly_once(store: &Store, events: &[Event], what: &str) {
         events.iter().filter(|e| e.2 == "bad").map(|(time, key, _)| (*time, key.clone())).collect();
     expected.sort();
     assert_eq!(dead, expected, "{what}: dead letters");
-}
-
-/// The keys of a column, for building one in tests.
-pub(crate) fn column(values: &[&[u8]]) -> Column {
-    let mut column = Column::default();
-    values.iter().for_each(|v| column.push(v));
-    column
 }
