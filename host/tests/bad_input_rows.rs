@@ -87,7 +87,7 @@ fn bad_json_lines_and_fields_that_are_not_there_become_dead_letters() {
         world.pipeline(&Spec {
             pipeline: "",
             source: &format!(
-                "file = {{ path = \"flights.jsonl\", format = \"json-lines\" }}\n\
+                "file = {{ path = \"flights.jsonl\", format = \"json\" }}\n\
                  time = {{ pointer = \"{time}\", format = \"%Y-%m-%dT%H:%M:%S\" }}\nkey = {{ pointer = \"/origin\" }}"
             ),
             component: &operator("flight-stats"),
