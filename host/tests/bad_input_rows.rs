@@ -87,7 +87,7 @@ fn bad_json_lines_and_fields_that_are_not_there_become_dead_letters() {
         world.pipeline(&Spec {
             pipeline: "",
             source: &format!(
-                "file = {{ path = \"flights.jsonl\", format = \"json-lines\" }}\n\
+                "file = {{ path = \"flights.jsonl\", format = \"json\" }}\n\
                  time = {{ pointer = \"{time}\", format = \"%Y-%m-%dT%H:%M:%S\" }}\nkey = {{ pointer = \"/origin\" }}"
             ),
             component: &operator("flight-stats"),
@@ -100,9 +100,12 @@ fn bad_json_lines_and_fields_that_are_not_there_become_dead_letters() {
     assert_good(&world);
     let reasons = headers(&world.cat("test/dead-letters"), "tidemill-reason");
     let file = world.path("flights.jsonl").display().to_string();
-    for (reason, (line, word)) in
-        reasons.iter().zip([(2, "not JSON"), (3, "not a JSON object"), (4, "/at"), (5, "/origin")])
-    {
+    for (reason, (line, word)) in reasons.iter().zip([
+        (2, "not JSON"),
+        (3, "not a JSON object"),
+        (4, "there is no time where its pointer leads"),
+        (5, "there is no key where its pointer leads"),
+    ]) {
         assert!(reason.starts_with(&format!("{file}:{line}: ")) && reason.contains(word), "{reason}");
     }
     assert_eq!(reasons.len(), 4);

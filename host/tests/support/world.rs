@@ -123,8 +123,9 @@ impl World {
 #[track_caller]
 pub(crate) fn plain(done: Done) -> String {
     let stderr = done.error();
-    assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
-    let (_, error) = stderr.split_once("error: ").expect("an error");
+    let stderr = format!("\n{stderr}");
+    assert_eq!(stderr.matches("\nerror: ").count(), 1, "{stderr}");
+    let (_, error) = stderr.split_once("\nerror: ").expect("an error");
     for word in ["panicked at", "RUST_BACKTRACE", "Some(", "Err(", "Kind::", "Error {"] {
         assert!(!stderr.contains(word), "{word}: {stderr}");
     }
