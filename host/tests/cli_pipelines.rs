@@ -4,7 +4,9 @@
 mod tidemill;
 
 use serde_json::json;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use tidemill::{DataDir, root, tidemill};
 
 fn text(path: &Path) -> &str {
@@ -145,4 +147,33 @@ fn the_example_pipelines_are_valid() {
         let done = tidemill(["validate", text(&file)]);
         assert!(done.code == 0 || done.stderr.contains("component not built"), "{example}: {}", done.stderr);
     }
+}
+
+#[test]
+fn ctrl_c_stops_an_endless_pipeline_at_a_checkpoint() {
+    let follow = "[pipeline]\nname = \"follow\"\ncheckpoint_interval = \"50ms\"\n\n[sources.words]\nstream = \"demo/in\"\n\n\
+                  [sinks.kept]\ninput = \"words\"\nstream = \"demo/out\"\n\n[sinks.shown]\ninput = \"words\"\nstdout = true\n";
+    let Pipeline { data, file } = pipeline(follow);
+    data.run(&["stream", "create", "demo/in"]).ok();
+    data.run_with(&["stream", "append", "demo/in"], b"one\ntwo\n").ok();
+    for _ in 0..2 {
+        let mut running = data.command(&["run", text(&file)]);
+        let mut running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut lines = BufReader::new(running.stdout.take().expect("stdout")).lines();
+        let shown: Vec<String> = lines.by_ref().take(2).map(|line| line.expect("a line")).collect();
+        assert!(shown[0].contains("one") && shown[1].contains("two"), "{shown:?}");
+        let killed = Command::new("kill").args(["-INT", &running.id().to_string()]).status().expect("kill starts");
+        assert!(killed.success());
+        assert_eq!(lines.map(|line| line.expect("a line")).collect::<Vec<_>>(), [""; 0]);
+        let done = running.wait_with_output().expect("an end");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{said}");
+        assert!(said.contains("follow stopped at a checkpoint"), "{said}");
+        let kept = data.run(&["stream", "cat", "demo/out"]).json_lines();
+        let values: Vec<_> = kept.iter().map(|event| event["value"].as_str()).collect();
+        assert!(values.ends_with(&[Some("one"), Some("two")]) && values.len().is_multiple_of(2), "{values:?}");
+        // What comes now is all that the second run shows: it goes on where the first stopped.
+        data.run_with(&["stream", "append", "demo/in"], b"one\ntwo\n").ok();
+    }
+    assert_eq!(data.run(&["stream", "cat", "demo/out"]).json_lines().len(), 4);
 }

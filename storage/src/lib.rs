@@ -25,6 +25,7 @@ pub mod error;
 #[cfg(feature = "fault")]
 pub mod fault;
 mod fold;
+mod guard;
 pub mod hash;
 pub mod headers;
 pub mod ids;

@@ -31,7 +31,7 @@ pub(crate) const META_NEXT_STREAM: &str = "next_stream";
 /// u64 LE: the next blob id.
 pub(crate) const META_NEXT_BLOB: &str = "next_blob";
 
-/// Stream name -> stream id, u64 LE in a row.
+/// Stream name -> stream id in a row.
 pub(crate) const STREAM_NAMES: BytesTable = TableDefinition::new("stream_names");
 /// Stream id -> [`crate::row::StreamRow`].
 pub(crate) const STREAMS: BytesTable = TableDefinition::new("streams");

@@ -5,12 +5,12 @@
 //! file's lock is free again) and opened anew.
 
 use crate::error::{Error, Kind, Result};
+use crate::guard::guarded;
 use crate::queue::closed;
 use crate::redb_io::{RedbSnapshot, check_format, initialise, redb_error};
 use crate::store::BackendFactory;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 /// A factory with its backend's type forgotten.
@@ -73,6 +73,11 @@ impl Shared {
     }
 
     fn open_database(&self) -> Result<Database> {
+        let damaged = || Error::corrupt("opening the store: it is damaged; keep the files and restore a backup");
+        guarded(|| self.try_open_database()).unwrap_or_else(|| Err(damaged()))
+    }
+
+    fn try_open_database(&self) -> Result<Database> {
         let mut builder = Builder::new();
         builder.set_cache_size(self.cache_bytes);
         if !self.factory.exists().map_err(|e| redb_error("looking for the store", e))? {
@@ -110,8 +115,7 @@ impl Shared {
     pub(crate) fn read<T>(&self, f: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
         self.with_database(|database| {
             let txn = database.begin_read().map_err(|e| redb_error("reading the store", e))?;
-            // redb checks no page on an ordinary read, and may panic on a damaged one.
-            catch_unwind(AssertUnwindSafe(|| f(&RedbSnapshot::new(txn)))).unwrap_or_else(|_| {
+            guarded(|| f(&RedbSnapshot::new(txn))).unwrap_or_else(|| {
                 Err(Error::corrupt("a page of the store cannot be read; keep the files and restore a backup"))
             })
         })
@@ -136,7 +140,8 @@ impl Shared {
             return Ok(false);
         }
         // Dropped before the new one opens: it holds the file's lock.
-        *database = None;
+        let old = database.take();
+        let _ = guarded(|| drop(old));
         *database = Some(self.open_database()?);
         *self.failed() = None;
         Ok(true)
@@ -144,8 +149,10 @@ impl Shared {
 
     pub(crate) fn close(&self) {
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Err(e)) = database.map(Database::close) {
-            tracing::warn!(error = %e, "closing the store; the next opening repairs it");
+        match database.map(|database| guarded(|| database.close())) {
+            Some(Some(Err(e))) => tracing::warn!(error = %e, "closing the store; the next opening repairs it"),
+            Some(None) => tracing::warn!("closing the store: it is damaged; keep the files and restore a backup"),
+            Some(Some(Ok(()))) | None => {}
         }
     }
 }

@@ -96,7 +96,7 @@ impl View<'_> {
 }
 
 fn plain() -> ProgressStyle {
-    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn bounded() -> ProgressStyle {
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_bar_styles_are_valid() {
-        ProgressStyle::with_template("{msg}").unwrap();
+        ProgressStyle::with_template("{wide_msg}").unwrap();
         ProgressStyle::with_template("  {bar:40} {percent:>3} %  {elapsed} gone, {eta} to go").unwrap();
     }
 }

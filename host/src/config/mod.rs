@@ -1,4 +1,4 @@
-//! The pipeline file and the settings of the process, as plain data. `cli` loads them, `job/planner` and the makers of the
+//! The pipeline file and the settings of the process, as plain data. `cli` loads them, `job` and the makers of the
 //! other parts read them.
 //!
 //! A file becomes a [`document`] whose every value knows its place; [`overrides`] change it; [`table`] reads it strictly;

@@ -1,4 +1,4 @@
-//! A pipeline file as plain data, after parsing and checking. `config/parse/` makes it; `job/planner.rs` reads it.
+//! A pipeline file as plain data, after parsing and checking. `config/parse/` makes it; `job` reads it.
 
 use std::path::PathBuf;
 use tidemill_storage::StreamName;
@@ -190,7 +190,7 @@ pub struct InputSpec {
 pub struct PortRef {
     /// Source or operator.
     pub node: String,
-    /// Output port; absent = the only (or first) one.
+    /// Output port; absent = the only one.
     pub port: Option<String>,
 }
 

@@ -191,7 +191,8 @@ fn start_prepared(job: JobParts, store: Store, options: RunOptions, clock: Clock
     let mut egresses: Vec<(String, Box<dyn Egress>)> = Vec::new();
     for spec in &job.pipeline.sinks {
         let (stream, segments) = sink_stream(&job.pipeline.name, spec)?;
-        store.ensure_stream(&stream, StreamConfig { segments })?;
+        let ensured = store.ensure_stream(&stream, StreamConfig { segments });
+        ensured.map_err(|e| e.context(format!("sink {}: making stream {stream}", spec.name)))?;
         if let Some(egress) = sink::build(spec, &job.pipeline.name, &store)? {
             egresses.push((spec.name.clone(), egress));
         }

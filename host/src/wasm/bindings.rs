@@ -13,4 +13,4 @@ wasmtime::component::bindgen!({
 });
 
 pub use exports::tidemill::operator::operator::Guest;
-pub use tidemill::operator as wit;
+pub use self::tidemill::operator as wit;

@@ -38,6 +38,11 @@ impl Done {
         }
     }
 
+    /// What a command prints that is run to its end.
+    pub(crate) fn of(mut command: Command) -> Done {
+        Done::new(&command.output().expect("it starts"))
+    }
+
     /// stdout of a command that succeeded.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
@@ -77,7 +82,10 @@ pub(crate) fn tidemill<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Do
 pub(crate) fn tidemill_with<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, stdin: &[u8]) -> Done {
     let mut child =
         command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
-    child.stdin.take().expect("stdin").write_all(stdin).expect("written");
+    // A command that refuses to start reads nothing.
+    if let Err(error) = child.stdin.take().expect("stdin").write_all(stdin) {
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{error}");
+    }
     Done::new(&child.wait_with_output().expect("an end"))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ReadChunk, SegmentInfo, StreamInfo, StreamRef, decode_chunk};
 use crate::codec::chunk::decode_header;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::{Offset, Position, StreamId, StreamName};
 use crate::overlay::Snapshot;
 use crate::redb_io::RedbSnapshot;
@@ -88,7 +88,9 @@ pub(crate) fn read(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
             Ok(()) => Ok(out.next < tail),
             // What came before is good: the next read, at the bad chunk, tells.
             Err(_) if !out.batch.is_empty() => Ok(false),
-            Err(e) => Err(e.context(format!("stream {name}, segment {segment}, chunk at offset {}", key.first))),
+            Err(e) => {
+                Err(damaged(e).context(format!("stream {name}, segment {segment}, chunk at offset {}", key.first)))
+            }
         }
     })?;
     if out.batch.is_empty() {
@@ -100,13 +102,23 @@ pub(crate) fn read(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
     Ok(out)
 }
 
+/// Bytes that fail a check are said together with what is still good.
+fn damaged(error: Error) -> Error {
+    match error.kind() {
+        Kind::Corrupt => Error::corrupt(format!(
+            "{error}; keep the files and restore a backup: what lies before this chunk and in other segments can be read"
+        )),
+        _ => error,
+    }
+}
+
 fn add_chunk(snapshot: &RedbSnapshot, key: ChunkKey, entry: &IndexEntry, out: &mut ReadChunk) -> Result<()> {
     let skip = out.next.0.checked_sub(key.first.0).filter(|skip| *skip < u64::from(entry.events));
     let skip = skip.ok_or_else(|| Error::corrupt(format!("the index has a hole at offset {}", out.next)))?;
     let bytes = snapshot.chunk(key, entry)?;
     let header = decode_header(&bytes)?;
     if (header.crc, header.events) != (entry.crc, entry.events) {
-        return Err(Error::corrupt("the chunk is not the one that the index describes; restore a backup"));
+        return Err(Error::corrupt("the chunk is not the one that the index describes"));
     }
     let batch = decode_chunk(&bytes)?;
     let events = batch.len();

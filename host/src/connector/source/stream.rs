@@ -63,7 +63,13 @@ impl Source for StreamReaders {
             Some(bytes) => {
                 let stored = StreamPosition::decode(bytes)
                     .map_err(|why| ConnectorError::Invalid(format!("source {}: {}: {why}", self.name, partition.id)))?;
-                (stored.at, stored.end)
+                // A run that had no end and is to have one now ends where the stream does.
+                let end = match (self.bounded, stored.end) {
+                    (false, _) => None,
+                    (true, Some(end)) => Some(end),
+                    (true, None) => Some(self.cut()?.segment(segment).ok_or_else(bad)?.tail.max(stored.at.offset)),
+                };
+                (stored.at, end)
             }
             None => {
                 let info = if self.bounded { self.cut()? } else { self.info()? };
