@@ -6,7 +6,7 @@ use crate::commit::StateDelta;
 use crate::error::Kind;
 use crate::ids::{KeyGroup, SegmentId};
 use crate::manifest::Manifest;
-use crate::row::CheckpointRow;
+use crate::row::{CheckpointRow, SealedSegmentRow};
 use crate::state::{Change, DeltaBuilder};
 use crate::stream::encode_chunk;
 use crate::time::EventTime;
@@ -28,6 +28,15 @@ impl Snapshot for Nothing {
     fn oldest_chunks(&self, _: SegmentKey, _: usize) -> Result<Vec<(Offset, IndexEntry)>> {
         Ok(Vec::new())
     }
+    fn index_entry(&self, _: ChunkKey) -> Result<Option<IndexEntry>> {
+        Ok(None)
+    }
+    fn file(&self, _: u64) -> Result<Option<FileRow>> {
+        Ok(None)
+    }
+    fn sealed_segment(&self, _: SegmentKey) -> Result<Option<SealedSegmentRow>> {
+        Ok(None)
+    }
     fn pipeline(&self, _: &str) -> Result<Option<PipelineRow>> {
         Ok(None)
     }
@@ -48,6 +57,9 @@ impl Snapshot for Nothing {
     }
     fn next_blob(&self) -> Result<BlobId> {
         Ok(BlobId(1))
+    }
+    fn next_file(&self) -> Result<u64> {
+        Ok(1)
     }
 }
 
