@@ -15,11 +15,13 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod check;
 pub mod checkpoint;
 mod codec;
 pub mod commit;
 mod committer;
 mod decide;
+mod describe;
 mod directory;
 pub mod error;
 #[cfg(feature = "fault")]
@@ -45,8 +47,10 @@ pub mod time;
 pub mod timer;
 
 pub use batch::{Batch, Column, OptionalColumn};
+pub use check::{CheckReport, Fault};
 pub use checkpoint::*;
 pub use commit::*;
+pub use describe::{SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes};
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};

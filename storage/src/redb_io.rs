@@ -2,9 +2,9 @@
 //! one write transaction. The only file, with `store.rs`, `shared.rs` and `format.rs`, that knows redb's calls.
 
 use crate::codec::{
-    after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_chunk_key, decode_file_key,
-    decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key, schedule_key,
-    schedule_key_owner, segment_key, stream_key, text_key, text_prefix,
+    after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_blob_key, decode_chunk_key,
+    decode_file_key, decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key,
+    manifest_key_operator, schedule_key, schedule_key_owner, segment_key, stream_key, text_key, text_prefix,
 };
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Offset, StreamId, StreamName};
@@ -148,6 +148,15 @@ impl RedbSnapshot {
         Ok(out)
     }
 
+    /// Where the chunk starts that holds `offset` (or would: check); none when all start later.
+    pub(crate) fn holder(&self, segment: SegmentKey, offset: Offset) -> Result<Option<Offset>> {
+        let key = |first| chunk_key(ChunkKey { segment, first });
+        let table = self.table(schema::CHUNK_INDEX)?;
+        let (lowest, at) = (key(Offset(0)), key(offset));
+        let holder = table.range::<&[u8]>(&lowest[..]..=&at[..]).map_err(read_error)?.next_back();
+        holder.map(|item| Ok(decode_chunk_key(item.map_err(read_error)?.0.value())?.first)).transpose()
+    }
+
     /// Index entries of a segment from the chunk that holds `offset` on (or would: check), until `each` says false.
     pub(crate) fn chunks_from(
         &self,
@@ -155,20 +164,10 @@ impl RedbSnapshot {
         offset: Offset,
         mut each: impl FnMut(ChunkKey, IndexEntry) -> Result<bool>,
     ) -> Result<()> {
-        let key = |first| chunk_key(ChunkKey { segment, first });
-        let table = self.table(schema::CHUNK_INDEX)?;
-        let lowest = key(Offset(0));
-        let at = key(offset);
-        let holder = table.range::<&[u8]>(&lowest[..]..=&at[..]).map_err(read_error)?.next_back();
-        let start = match holder {
-            Some(item) => item.map_err(read_error)?.0.value().to_vec(),
-            None => return Ok(()),
-        };
-        let end = key(Offset(u64::MAX));
-        self.scan(schema::CHUNK_INDEX, &start, Some(&end[..]), |(key, value)| {
-            let key = decode_chunk_key(key)?;
-            each(key, decode_row(value, || index_name(key))?)
-        })
+        match self.holder(segment, offset)? {
+            Some(start) => self.chunks_starting_at(segment, start, |key, entry| each(key, entry?)),
+            None => Ok(()),
+        }
     }
 
     /// A hot chunk's bytes as they lie there; none when the table has none.
@@ -190,12 +189,36 @@ impl RedbSnapshot {
         })
     }
 
-    /// Keys of hot chunks from one on, at most `limit`.
-    pub(crate) fn hot_chunk_keys(&self, from: &[u8], limit: usize) -> Result<Vec<Vec<u8>>> {
+    /// Operators of a pipeline that have a manifest.
+    pub(crate) fn operators(&self, pipeline: &str) -> Result<Vec<String>> {
+        let prefix = text_prefix(pipeline);
         let mut out = Vec::new();
-        self.scan(schema::HOT_CHUNKS, from, None, |(key, _)| {
-            out.push(key.to_vec());
-            Ok(out.len() < limit)
+        self.scan_prefix(schema::MANIFESTS, &prefix, |(key, _)| {
+            out.push(manifest_key_operator(key, &prefix)?);
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// The ids of all hot state blobs.
+    pub(crate) fn blob_ids(&self) -> Result<BTreeSet<BlobId>> {
+        let mut out = BTreeSet::new();
+        self.scan(schema::HOT_BLOBS, &[], None, |(key, _)| {
+            out.insert(decode_blob_key(key)?);
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// What is wrong with the markers that cannot be read.
+    pub(crate) fn bad_markers(&self) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        self.scan(schema::MARKERS, &[], None, |(key, value)| {
+            let name = decode_text_key(key)?;
+            if let Err(e) = decode_row::<Vec<u8>>(value, || format!("marker {name}")) {
+                out.push(e.to_string());
+            }
+            Ok(true)
         })?;
         Ok(out)
     }

@@ -1,9 +1,11 @@
 //! The store: the one door to everything durable. Reads go to one snapshot each (`shared.rs`), writes are parts for the
 //! committer's thread (`queue.rs`, `committer.rs`); the host holds clones of it everywhere.
 
+use crate::check::{self, CheckReport};
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
 use crate::decide::{Outcome, Work};
+use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
@@ -35,7 +37,7 @@ pub struct StoreOptions {
     /// Blobs of similar size in a manifest before they are folded into one; 0 = never in the background.
     pub state_fold_blobs: usize,
     /// Bytes of chunks in the hot file beyond which they move to sealed files, down to half of it. At twice of it appends and
-    /// epochs wait for the mover. `u64::MAX` = never on its own.
+    /// epochs wait for the mover. `u64::MAX` = chunks move and files are unlinked only by [`Store::seal`].
     pub hot_bytes_max: u64,
     /// Bytes that a sealed file aims at.
     pub sealed_file_bytes: u64,
@@ -139,6 +141,7 @@ const FOLD_REQUESTS_MAX: usize = 256;
 impl Inner {
     fn close(&self) {
         self.queue.close();
+        self.mover.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A callback may drop the last handle, on a thread of our own: it cannot wait for itself.
         let ours = threads.iter().any(|handle| handle.thread().id() == thread::current().id());
@@ -195,7 +198,7 @@ impl Store {
         let shared = Arc::new(Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max)?);
         let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone()));
         let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, options.sealed_file_bytes));
-        let clean = mover.remove_orphans_at_open();
+        mover.remove_orphans_at_open();
         let (ask, asked) = bounded::<(String, String)>(FOLD_REQUESTS_MAX);
         let mut threads = Vec::new();
         let fold_at = options.state_fold_blobs;
@@ -203,18 +206,15 @@ impl Store {
             let (shared, queue) = (shared.clone(), queue.clone());
             threads.push(spawn("store-fold", move || fold_all(&shared, &queue, fold_at, &asked))?);
         }
-        let (wake, woken) = bounded(1);
-        let thread_mover = mover.clone();
-        threads.push(spawn("store-move", move || mover::run(&thread_mover, &woken))?);
-        let (committer_shared, committer_queue, unlinker) = (shared.clone(), queue.clone(), mover.clone());
-        if !clean || shared.pressure.is_high() {
-            let _ = wake.try_send(());
+        if hot_bytes_max < u64::MAX {
+            let mover = mover.clone();
+            threads.push(spawn("store-move", move || mover::run(&mover))?);
         }
+        let (committer_shared, committer_queue, waker) = (shared.clone(), queue.clone(), mover.clone());
         threads.push(spawn("store-commit", move || {
             committer::run(&committer_shared, &committer_queue, |works, unlinked| {
-                if unlinker.unlink_later(unlinked) || committer_shared.pressure.is_high() {
-                    // Full: it is awake already.
-                    let _ = wake.try_send(());
+                if waker.unlink_later(unlinked) || committer_shared.pressure.is_high() {
+                    waker.wake();
                 }
                 for (pipeline, operator) in fold::changed(works) {
                     // Full or gone: the next commit asks again.
@@ -229,7 +229,11 @@ impl Store {
     /// After an I/O error: drops the handle and opens again. True = it was reopened. Parts whose outcome was unknown
     /// are then committed or not: look.
     pub fn reopen_if_failed(&self) -> Result<bool> {
-        self.inner.shared.reopen_if_failed()
+        let reopened = self.inner.shared.reopen_if_failed()?;
+        if reopened {
+            self.inner.mover.doubt();
+        }
+        Ok(reopened)
     }
 
     /// Finishes what waits and closes the file; afterwards every call is `Unavailable`.
@@ -290,6 +294,23 @@ impl Store {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
         }
         self.inner.mover.seal(keep_hot_bytes)
+    }
+
+    /// Verifies every checksum, index, manifest and sealed file; never stops at the first fault. Reads everything there is.
+    /// Work goes on beside it.
+    pub fn check(&self) -> Result<CheckReport> {
+        check::check(&self.inner.shared, &self.inner.mover)
+    }
+
+    /// Sizes by stream, state and tier.
+    pub fn describe(&self) -> Result<StoreDescription> {
+        let described = self.inner.shared.read(describe::describe)?;
+        Ok(StoreDescription {
+            hot_file_bytes: self.inner.shared.hot_file_bytes()?,
+            hot_bytes_max: self.inner.options.hot_bytes_max,
+            mover: self.mover_status(),
+            ..described
+        })
     }
 
     /// How the mover of chunks is doing.

@@ -17,9 +17,9 @@ use crate::row::{ChunkKey, IndexEntry, SegmentKey};
 use crate::shared::Shared;
 use crate::stream::CHUNK_TARGET_BYTES;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::bounded;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Most bytes that are read of the hot file in one snapshot.
@@ -63,6 +63,13 @@ struct Known {
     doubt: bool,
 }
 
+/// What the thread waits for.
+#[derive(Debug, Default)]
+struct Signal {
+    work: bool,
+    closed: bool,
+}
+
 /// Chunks of a segment that are to move.
 #[derive(Debug)]
 struct Share {
@@ -81,19 +88,14 @@ pub(crate) struct Mover {
     file_bytes: u64,
     busy: Mutex<()>,
     known: Mutex<Known>,
+    signal: Mutex<Signal>,
+    signalled: Condvar,
 }
 
-/// Works whenever it is woken; tries again by itself after a failure. Returns when the waker is gone.
-pub(crate) fn run(mover: &Mover, woken: &Receiver<()>) {
+/// Works whenever it is woken, and tries again by itself after a failure, until the mover is closed.
+pub(crate) fn run(mover: &Mover) {
     let mut wait: Option<Duration> = None;
-    loop {
-        let end = match wait {
-            None => woken.recv().is_err(),
-            Some(wait) => woken.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected),
-        };
-        if end {
-            return;
-        }
+    while mover.wait(wait) {
         wait = match mover.round() {
             Ok(()) => None,
             Err(_) => Some(wait.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_MAX))),
@@ -108,8 +110,55 @@ fn guard<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Mover {
     pub(crate) fn new(shared: Arc<Shared>, queue: Arc<Queue>, hot_bytes_max: u64, file_bytes: u64) -> Mover {
-        let file_bytes = file_bytes.max(1);
-        Mover { shared, queue, hot_bytes_max, file_bytes, busy: Mutex::default(), known: Mutex::default() }
+        Mover {
+            shared,
+            queue,
+            hot_bytes_max,
+            file_bytes: file_bytes.max(1),
+            busy: Mutex::default(),
+            known: Mutex::default(),
+            signal: Mutex::default(),
+            signalled: Condvar::new(),
+        }
+    }
+
+    fn send(&self, change: impl FnOnce(&mut Signal)) {
+        change(&mut guard(&self.signal));
+        self.signalled.notify_all();
+    }
+
+    /// There may be something to do.
+    pub(crate) fn wake(&self) {
+        self.send(|signal| signal.work = true);
+    }
+
+    /// The thread ends after what it does just now.
+    pub(crate) fn close(&self) {
+        self.send(|signal| signal.closed = true);
+    }
+
+    /// After an error whose outcome was unknown, files may have lost their rows, or have got none.
+    pub(crate) fn doubt(&self) {
+        self.known().doubt = true;
+        self.wake();
+    }
+
+    /// Waits to be woken, or for so long; false when closed.
+    fn wait(&self, timeout: Option<Duration>) -> bool {
+        let mut signal = guard(&self.signal);
+        while !signal.work && !signal.closed {
+            match timeout {
+                None => signal = self.signalled.wait(signal).unwrap_or_else(PoisonError::into_inner),
+                Some(timeout) => {
+                    let (woken, over) =
+                        self.signalled.wait_timeout(signal, timeout).unwrap_or_else(PoisonError::into_inner);
+                    signal = woken;
+                    signal.work |= over.timed_out();
+                }
+            }
+        }
+        signal.work = false;
+        !signal.closed
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -132,11 +181,19 @@ impl Mover {
         !known.unlink.is_empty()
     }
 
-    /// What a crash left behind goes. False: it is to be tried again; it must not keep the store from opening.
-    pub(crate) fn remove_orphans_at_open(&self) -> bool {
+    /// What a crash left behind goes; then the thread looks whether there is more to do. A failure is tried again later:
+    /// it must not keep the store from opening.
+    pub(crate) fn remove_orphans_at_open(&self) {
         let _busy = self.hold();
         let removed = self.remove_orphans();
-        self.note(removed).is_ok()
+        if self.note(removed).is_err() || self.shared.pressure.is_high() {
+            self.wake();
+        }
+    }
+
+    /// Whether its row is gone and the file is about to go.
+    pub(crate) fn is_to_be_unlinked(&self, name: &str) -> bool {
+        self.known().unlink.iter().any(|other| other == name)
     }
 
     fn note<T>(&self, result: Result<T>) -> Result<T> {
@@ -206,21 +263,16 @@ impl Mover {
 
     fn remove_orphans(&self) -> Result<()> {
         // What comes to be unlinked from here on has a row now or is in the list again.
-        let waiting = std::mem::take(&mut self.known().unlink);
-        let removed = (|| {
-            self.shared.tier.clean().map_err(|e| tier_error("cleaning", "", &e))?;
-            for name in self.orphans()? {
-                tracing::info!(file = %format!("{SEALED_FOLDER}/{name}"), "removing a sealed file that nothing names");
-                self.delete(&name)?;
-            }
-            Ok(())
-        })();
-        let mut known = self.known();
-        match &removed {
-            Ok(()) => known.doubt = false,
-            Err(_) => known.unlink.extend(waiting),
+        // Until all of it went well there is doubt.
+        self.known().doubt = true;
+        self.known().unlink.clear();
+        self.shared.tier.clean().map_err(|e| tier_error("cleaning", "", &e))?;
+        for name in self.orphans()? {
+            tracing::info!(file = %format!("{SEALED_FOLDER}/{name}"), "removing a sealed file that nothing names");
+            self.delete(&name)?;
         }
-        removed
+        self.known().doubt = false;
+        Ok(())
     }
 
     fn move_down_to(&self, keep: u64) -> Result<()> {

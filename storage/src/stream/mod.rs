@@ -9,7 +9,7 @@ mod writer;
 pub use crate::codec::chunk::{
     CHUNK_HEADER_BYTES, CHUNK_RAW_BYTES_MAX, CHUNK_TARGET_BYTES, EncodedChunk, decode_chunk, encode_chunk,
 };
-pub(crate) use read::{fetch_chunk, info, list, plan, read};
+pub(crate) use read::{Place, fetch_chunk, info, list, locate, plan, read};
 pub use writer::Appender;
 pub(crate) use writer::ChunkFiller;
 
