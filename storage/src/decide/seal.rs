@@ -108,3 +108,113 @@ pub(super) fn dropped(o: &mut Overlay<'_>, segment: SegmentKey, entry: &IndexEnt
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::{Append, Part};
+    use crate::decide::tests::{Nothing, SEGMENT, append_of, create, truncate_at};
+    use crate::decide::{Outcome, Work, decide_group};
+    use crate::error::Kind;
+    use crate::overlay::Changes;
+
+    fn append(events: i64) -> Work {
+        Work::Part(Part::Append(append_of(events)))
+    }
+
+    /// The index entry of such an append, and its first offset.
+    fn hot(first: u64, events: i64) -> (Offset, IndexEntry) {
+        let Append { chunks, .. } = append_of(events);
+        let header = crate::codec::chunk::decode_header(&chunks[0].bytes).unwrap();
+        let entry = IndexEntry {
+            location: Location::Hot,
+            events: header.events,
+            bytes: chunks[0].bytes.len() as u32,
+            raw_bytes: header.raw_bytes,
+            min_time: header.min_time,
+            max_time: header.max_time,
+            crc: header.crc,
+        };
+        (Offset(first), entry)
+    }
+
+    fn sealed(first: u64, events: u32) -> (Offset, IndexEntry) {
+        let location = Location::Sealed { file: 1, start: 20, len: 100 };
+        (Offset(first), IndexEntry { location, events, bytes: 100, ..hot(first, 1).1 })
+    }
+
+    fn seal(file: u64, groups: Vec<Group>) -> Work {
+        let row = FileRow { name: format!("f{file}"), bytes: 500, crc: 1, live_chunks: 9, live_bytes: 9 };
+        Work::Seal { file, row, groups }
+    }
+
+    fn group(old: &[(Offset, IndexEntry)], new: &[(Offset, IndexEntry)]) -> Group {
+        Group { segment: SEGMENT, old: old.to_vec(), new: new.to_vec() }
+    }
+
+    fn run(works: &[Work]) -> (Changes, Vec<Result<Outcome>>) {
+        decide_group(&Nothing, works, 10).unwrap()
+    }
+
+    fn index(changes: &Changes) -> Vec<(u64, u32, bool)> {
+        let entry = |(k, (e, bytes)): (&ChunkKey, &(IndexEntry, Option<_>))| (k.first.0, e.events, bytes.is_some());
+        changes.chunks.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn a_group_takes_the_place_of_its_chunks_and_the_file_counts_it() {
+        let old = [hot(0, 2), hot(2, 3)];
+        let (changes, answers) =
+            run(&[create(), append(2), append(3), append(4), seal(1, vec![group(&old, &[sealed(0, 5)])])]);
+        assert!(matches!(answers[4], Ok(Outcome::Sealed(1))), "{answers:?}");
+        assert_eq!(index(&changes), [(0, 5, false), (5, 4, true)]);
+        let last = u64::from(hot(5, 4).1.bytes);
+        assert_eq!(changes.hot_bytes, last as i64);
+        assert_eq!((changes.segments[&SEGMENT].chunks, changes.segments[&SEGMENT].bytes), (2, 100 + last));
+        assert_eq!((changes.files[&1].live_chunks, changes.files[&1].live_bytes), (1, 100));
+        assert_eq!(changes.sealed_segments[&SEGMENT].until, Offset(5));
+        assert_eq!(changes.next_file, Some(2));
+    }
+
+    #[test]
+    fn what_was_truncated_since_the_plan_is_no_obstacle() {
+        let old = [hot(0, 2), hot(2, 3)];
+        let works = |head| {
+            [create(), append(2), append(3), truncate_at("m", head), seal(1, vec![group(&old, &[sealed(0, 5)])])]
+        };
+        let (changes, _) = run(&works(3));
+        assert_eq!(index(&changes), [(0, 5, false)], "half of it can be read");
+        assert_eq!((changes.segments[&SEGMENT].head, changes.segments[&SEGMENT].chunks), (Offset(3), 1));
+        let (changes, answers) = run(&works(5));
+        assert!(matches!(answers[4], Ok(Outcome::Sealed(0))), "{answers:?}");
+        assert_eq!((index(&changes), changes.files.len(), changes.next_file), (Vec::new(), 0, None));
+        assert_eq!(changes.hot_bytes, 0);
+    }
+
+    #[test]
+    fn a_chunk_that_is_another_stays_hot_and_so_does_the_rest_of_its_segment() {
+        let other = (Offset(0), IndexEntry { crc: 7, ..hot(0, 2).1 });
+        let groups = vec![group(&[other], &[sealed(0, 2)]), group(&[hot(2, 3)], &[sealed(2, 3)])];
+        let (changes, answers) = run(&[create(), append(2), append(3), seal(1, groups)]);
+        assert!(matches!(answers[3], Ok(Outcome::Sealed(0))), "{answers:?}");
+        assert_eq!(index(&changes), [(0, 2, true), (2, 3, true)]);
+    }
+
+    #[test]
+    fn a_file_goes_with_its_last_chunk_and_its_number_is_never_used_again() {
+        let groups = vec![group(&[hot(0, 2)], &[sealed(0, 2)]), group(&[hot(2, 3)], &[sealed(2, 3)])];
+        let mut works = vec![create(), append(2), append(3), seal(1, groups), truncate_at("a", 4)];
+        let (changes, _) = run(&works);
+        assert_eq!((changes.files[&1].live_chunks, changes.dropped_files.len()), (1, 0));
+        works.push(truncate_at("b", 5));
+        let (changes, _) = run(&works);
+        assert_eq!(changes.dropped_files[&1], "f1");
+        assert_eq!((changes.files.len(), changes.next_file), (0, Some(2)));
+        let dropped: Vec<u64> = changes.dropped_chunks.iter().map(|k| k.first.0).collect();
+        assert_eq!(dropped, [0, 2], "hot bytes that may lie there go, too");
+        assert_eq!(changes.sealed_segments[&SEGMENT].chunks, 0);
+
+        works.extend([append(1), seal(1, vec![group(&[hot(5, 1)], &[sealed(5, 1)])])]);
+        assert_eq!(run(&works).1[7].as_ref().unwrap_err().kind(), Kind::Fenced);
+    }
+}

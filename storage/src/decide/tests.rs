@@ -13,7 +13,7 @@ use crate::time::EventTime;
 use std::collections::BTreeSet;
 
 /// Nothing was ever written.
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Snapshot for Nothing {
     fn stream_id(&self, _: &StreamName) -> Result<Option<StreamId>> {
@@ -63,15 +63,15 @@ impl Snapshot for Nothing {
     }
 }
 
-const STREAM: StreamRef = StreamRef { id: StreamId(1), generation: Generation(1) };
-const SEGMENT: SegmentKey = SegmentKey { stream: StreamId(1), segment: SegmentId(0) };
+pub(super) const STREAM: StreamRef = StreamRef { id: StreamId(1), generation: Generation(1) };
+pub(super) const SEGMENT: SegmentKey = SegmentKey { stream: StreamId(1), segment: SegmentId(0) };
 
-fn create() -> Work {
+pub(super) fn create() -> Work {
     let name = StreamName::new("t/s").unwrap();
     Work::CreateStream { name, config: StreamConfig { segments: 1 }, exact: true, now_ms: 5 }
 }
 
-fn append_of(events: i64) -> Append {
+pub(super) fn append_of(events: i64) -> Append {
     let mut batch = Batch::default();
     for i in 0..events {
         batch.push(EventTime(i), None, Some(b"v"));
@@ -79,7 +79,7 @@ fn append_of(events: i64) -> Append {
     Append { stream: STREAM, segment: SegmentId(0), chunks: vec![encode_chunk(&batch).unwrap()] }
 }
 
-fn truncate_at(name: &str, offset: u64) -> Work {
+pub(super) fn truncate_at(name: &str, offset: u64) -> Work {
     let at =
         Position { stream: STREAM.id, generation: STREAM.generation, segment: SegmentId(0), offset: Offset(offset) };
     Work::Part(Part::Marker(MarkerSwap { name: name.into(), expected: None, value: "v".into(), truncate: vec![at] }))
