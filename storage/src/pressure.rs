@@ -16,8 +16,9 @@ struct Level {
     /// Who waits, by ticket.
     waiting: BTreeSet<u64>,
     next_ticket: u64,
-    /// Nobody waits: the store is latched or closed, and whoever comes must hear of it.
-    open: bool,
+    /// Nobody waits: whoever comes must hear that the store is latched, or closed.
+    latched: bool,
+    closed: bool,
 }
 
 /// The level, shared by all threads of a store.
@@ -58,7 +59,7 @@ impl Pressure {
                 let sum = level.hot.saturating_add(level.admitted).saturating_add(bytes);
                 let alone = level.admitted == 0 && level.hot <= self.max;
                 let turn = level.waiting.first() == Some(&ticket);
-                if level.open || (turn && (sum <= limit || alone)) {
+                if level.latched || level.closed || (turn && (sum <= limit || alone)) {
                     break;
                 }
                 level = self.changed.wait(level).unwrap_or_else(PoisonError::into_inner);
@@ -83,9 +84,14 @@ impl Pressure {
         self.change(|level| level.hot = hot);
     }
 
-    /// Lets everybody through, or not.
-    pub(crate) fn set_open(&self, open: bool) {
-        self.change(|level| level.open = open);
+    /// Lets everybody through, until it is reopened.
+    pub(crate) fn set_latched(&self, latched: bool) {
+        self.change(|level| level.latched = latched);
+    }
+
+    /// Lets everybody through for good.
+    pub(crate) fn close(&self) {
+        self.change(|level| level.closed = true);
     }
 
     /// Committed bytes of hot chunks.
@@ -152,7 +158,7 @@ mod tests {
         let pressure = Arc::new(Pressure::new(1));
         pressure.set_hot(10);
         let waits = admit_aside(&pressure, 5);
-        pressure.set_open(true);
+        pressure.set_latched(true);
         waits.join().unwrap();
     }
 }

@@ -91,7 +91,7 @@ impl Queue {
     /// No more is let in; what waits is still taken.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.pressure.set_open(true);
+        self.pressure.close();
         self.added.notify_all();
         self.taken.notify_all();
     }

@@ -157,19 +157,6 @@ impl RedbSnapshot {
         holder.map(|item| Ok(decode_chunk_key(item.map_err(read_error)?.0.value())?.first)).transpose()
     }
 
-    /// Index entries of a segment from the chunk that holds `offset` on (or would: check), until `each` says false.
-    pub(crate) fn chunks_from(
-        &self,
-        segment: SegmentKey,
-        offset: Offset,
-        mut each: impl FnMut(ChunkKey, IndexEntry) -> Result<bool>,
-    ) -> Result<()> {
-        match self.holder(segment, offset)? {
-            Some(start) => self.chunks_starting_at(segment, start, |key, entry| each(key, entry?)),
-            None => Ok(()),
-        }
-    }
-
     /// A hot chunk's bytes as they lie there; none when the table has none.
     pub(crate) fn hot_chunk(&self, key: ChunkKey) -> Result<Option<Bytes>> {
         self.bytes(schema::HOT_CHUNKS, &chunk_key(key))

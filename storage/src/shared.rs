@@ -164,7 +164,7 @@ impl Shared {
             tracing::warn!(error = %why, "the store is latched until it is reopened");
             *failed = Some(why.clone());
             // The mover stands still: whoever waits for it must hear why.
-            self.pressure.set_open(true);
+            self.pressure.set_latched(true);
         }
     }
 
@@ -179,7 +179,7 @@ impl Shared {
         self.count_hot(&reopened)?;
         *database = Some(reopened);
         *self.failed() = None;
-        self.pressure.set_open(false);
+        self.pressure.set_latched(false);
         Ok(true)
     }
 

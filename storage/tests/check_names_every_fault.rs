@@ -164,3 +164,38 @@ fn a_working_store_has_no_fault() {
     assert_whole(&store, "at the end");
     assert!(store.mover_status().done.files > 10);
 }
+
+#[test]
+fn damage_in_the_hot_file_moves_along_and_holds_up_nothing() {
+    type Damage = fn(Vec<u8>) -> Option<Vec<u8>>;
+    let cases: [(&'static str, Damage); 4] =
+        [("hot_chunks", flip), ("hot_chunks", remove), ("chunk_index", flip), ("chunk_index", remove)];
+    for (table, damage) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), options()).unwrap();
+        let info = store.create_stream(&name("t/in"), StreamConfig::default()).unwrap();
+        for n in 0..6 {
+            append(&store, &info, n * 10..(n + 1) * 10).unwrap();
+        }
+        store.close();
+        change(dir.path(), table, 2, damage);
+        // Of 1 byte each: whatever is counted as hot holds up the writers.
+        let tight = StoreOptions { hot_bytes_max: 1, ..options() };
+        let store = Store::open(dir.path(), tight).unwrap();
+        store.seal(0).unwrap();
+        for n in 6..20 {
+            append(&store, &info, n * 10..(n + 1) * 10).unwrap();
+        }
+        store.seal(0).unwrap();
+        let segment = info.segments[0].id;
+        let times = |at| store.read(position(&info, segment, at), 1 << 20).map(|read| read.batch.timestamps);
+        assert_eq!(times(0).unwrap(), (0..20).collect::<Vec<_>>(), "{table}");
+        let error = times(25).unwrap_err();
+        assert_eq!(error.kind(), Kind::Corrupt, "{table}: {error}");
+        assert!(error.to_string().contains("offset 20") || table == "chunk_index", "{table}: {error}");
+        assert_eq!(times(30).unwrap(), (30..200).collect::<Vec<_>>(), "{table}: joined behind the damage");
+        assert_eq!(times(195).unwrap(), (195..200).collect::<Vec<_>>(), "{table}");
+        let faults: Vec<String> = store.check().unwrap().faults.iter().map(ToString::to_string).collect();
+        assert!(faults.iter().any(|f| f.contains("offset 20")), "{table}: {faults:?}");
+    }
+}

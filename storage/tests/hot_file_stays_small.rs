@@ -146,3 +146,52 @@ fn a_latched_store_tells_those_who_wait_for_room() {
     }
     assert_eq!(times(&store, &info, 0), (0..(next as i64 + 100) * 50).collect::<Vec<_>>());
 }
+
+#[test]
+fn readers_beside_the_mover_miss_nothing_and_only_truncation_stops_them() {
+    let disk = FaultDisk::new(0);
+    let tight = StoreOptions { hot_bytes_max: 20_000, sealed_file_bytes: 10_000, ..StoreOptions::default() };
+    let store = Store::open_with(disk.clone(), tight).unwrap();
+    let info = store.create_stream(&name("t/in"), StreamConfig::default()).unwrap();
+    let segment = info.segments[0].id;
+    const EVENTS: u64 = 30_000;
+    let reader = |from_head: bool| {
+        let (store, info) = (store.clone(), info.clone());
+        std::thread::spawn(move || {
+            let mut at = position(&info, segment, 0);
+            let mut read = 0;
+            while at.offset.0 < EVENTS {
+                match store.read(at, 10_000) {
+                    Ok(chunk) => {
+                        let first = chunk.first.0 as i64;
+                        assert!(chunk.batch.timestamps.iter().copied().eq(first..chunk.next.0 as i64));
+                        read += chunk.batch.len() as u64;
+                        at.offset = chunk.next;
+                        if from_head && chunk.tail.0 < EVENTS {
+                            // Back to where truncation is at work, as long as there is any.
+                            at.offset = store.stream(&info.name).unwrap().unwrap().segments[0].head;
+                        }
+                    }
+                    Err(e) => {
+                        assert_eq!(e.kind(), Kind::Truncated, "{e}");
+                        at.offset = store.stream(&info.name).unwrap().unwrap().segments[0].head;
+                    }
+                }
+            }
+            read
+        })
+    };
+    let readers = [reader(false), reader(true)];
+    for n in 0..EVENTS / 100 {
+        append(&store, &info, n * 100..(n + 1) * 100).unwrap();
+        if n % 5 == 4 {
+            truncate(&store, &info, segment, (n * 100).saturating_sub(1_500)).unwrap();
+        }
+    }
+    for reader in readers {
+        assert!(reader.join().unwrap() > 0);
+    }
+    let done = store.mover_status().done;
+    assert!(done.files > 10 && done.unlinked > 10, "{done:?}");
+    assert_whole(&store, "at the end");
+}

@@ -280,6 +280,7 @@ impl Mover {
             return Ok(());
         }
         let mut shares = self.shared.read(|snapshot| shares(snapshot, keep))?;
+        let before = self.known().status.done.old_chunks;
         let mut failed = None;
         let mut writer = None;
         for share in &mut shares {
@@ -312,6 +313,11 @@ impl Mover {
             }
         }
         self.put(writer)?;
+        if failed.is_none() && self.known().status.done.old_chunks == before {
+            // The rows count chunks that the index has lost. Nobody may wait for those.
+            let found = self.shared.read(hot_in_index)?;
+            self.shared.pressure.set_hot(found);
+        }
         failed.map_or(Ok(()), Err)
     }
 
@@ -380,11 +386,25 @@ fn read_hot(snapshot: &RedbSnapshot, share: &Share) -> Result<Vec<HotChunk>> {
     let mut out = Vec::new();
     let mut sum = 0;
     snapshot.chunks_starting_at(share.segment, share.from, |key, entry| {
-        let entry = entry?;
+        // An entry that cannot be read stays where it is: it must not keep all that comes after it in the hot file.
+        let Ok(entry) = entry else { return Ok(true) };
         let bytes = snapshot.hot_chunk(key)?.unwrap_or_default();
         out.push((key, entry, bytes));
         sum += u64::from(entry.bytes);
         Ok(sum < share.quota.min(READ_BYTES_MAX))
     })?;
     Ok(out)
+}
+
+/// Bytes of hot chunks that the index names.
+fn hot_in_index(snapshot: &RedbSnapshot) -> Result<u64> {
+    let mut sum = 0;
+    for (segment, _) in snapshot.segments()? {
+        let from = snapshot.sealed_segment(segment).ok().flatten().unwrap_or_default().until;
+        snapshot.chunks_starting_at(segment, from, |_, entry| {
+            sum += entry.map_or(0, |entry| u64::from(entry.bytes));
+            Ok(true)
+        })?;
+    }
+    Ok(sum)
 }

@@ -122,7 +122,15 @@ pub(crate) fn plan(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
         return Ok(plan);
     }
     let mut raw_bytes = 0u64;
-    snapshot.chunks_from(key, offset, |key, entry| {
+    let Some(start) = snapshot.holder(key, offset)? else { return Ok(plan) };
+    snapshot.chunks_starting_at(key, start, |key, entry| {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => {
+                plan.end = Some(e.context(chunk_name(&plan.name, key)));
+                return Ok(false);
+            }
+        };
         // Of the first chunk only what comes from the position on counts.
         let skipped = offset.0.saturating_sub(key.first.0).min(u64::from(entry.events));
         let events = u64::from(entry.events).max(1);
