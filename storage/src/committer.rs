@@ -3,6 +3,7 @@
 
 use crate::decide::{Outcome, Work, decide_group};
 use crate::error::{Error, Kind, Result};
+use crate::guard::guarded;
 use crate::queue::{Job, Queue};
 use crate::redb_io::apply;
 use crate::shared::Shared;
@@ -14,13 +15,13 @@ pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work], Ve
     while let Some(jobs) = queue.take() {
         let (works, callbacks): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|Job { work, on_done }| (work, on_done)).unzip();
-        let answers = match catch_unwind(AssertUnwindSafe(|| commit_group(shared, &works))) {
-            Ok(Ok((answers, unlinked))) => {
+        let answers = match guarded(|| commit_group(shared, &works)) {
+            Some(Ok((answers, unlinked))) => {
                 committed(&works, unlinked);
                 answers
             }
-            Ok(Err(e)) => works.iter().map(|_| Err(e.clone())).collect(),
-            Err(_) => {
+            Some(Err(e)) => works.iter().map(|_| Err(e.clone())).collect(),
+            None => {
                 let e = Error::unavailable("the commit failed inside redb; its outcome is unknown: reopen and look");
                 shared.latch(&e);
                 works.iter().map(|_| Err(e.clone())).collect()
@@ -54,7 +55,7 @@ fn commit_group(shared: &Shared, works: &[Work]) -> Result<(Vec<Result<Outcome>>
             // Found before redb's commit: the transaction was dropped and changed nothing.
             return e;
         }
-        let e = Error::new(e.kind(), format!("{e}; the outcome is unknown: reopen the store and look"));
+        let e = Error::new(e.kind(), format!("{e}; the outcome is unknown until the store is opened again"));
         shared.latch(&e);
         e
     })?;

@@ -9,6 +9,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::format::{is_known, newer_format};
+use crate::redb_io::FULL;
 use crate::schema::{FORMAT_FILE, FORMAT_VERSION, HOT_FILE, LOCK_FILE};
 use crate::sealed::{LocalTier, Tier};
 use crate::store::BackendFactory;
@@ -28,7 +29,7 @@ pub(crate) struct DirectoryLock {
 
 fn io_error(doing: &str, path: &Path, error: &io::Error) -> Error {
     let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
+        kind if FULL.contains(&kind) => Kind::Full,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory => {
             Kind::Invalid
         }
@@ -40,6 +41,9 @@ fn io_error(doing: &str, path: &Path, error: &io::Error) -> Error {
 /// Makes the directory if need be, takes its lock, checks its format. Writes nothing but the lock file into a
 /// directory that it refuses.
 pub(crate) fn acquire(dir: &Path) -> Result<DirectoryLock> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(Error::invalid(format!("{} is a file, not a folder: use another --data-dir", dir.display())));
+    }
     fs::create_dir_all(dir).map_err(|e| io_error("making the data directory", dir, &e))?;
     let lock = lock(dir)?;
     check_format(dir)?;

@@ -15,7 +15,8 @@ pub enum Kind {
     Truncated,
     /// Passing: the outcome of a commit may be unknown; reopen, look, retry.
     Unavailable,
-    /// The disk is full or a quota is used up; make room, then retry. Nothing was changed.
+    /// The disk is full or a quota is used up; make room, then go on as after [`Kind::Unavailable`]: the outcome of a
+    /// commit may be unknown.
     Full,
     /// Bytes on disk fail a check: stop, keep the files.
     Corrupt,

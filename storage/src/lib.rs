@@ -28,6 +28,7 @@ pub mod error;
 pub mod fault;
 mod fold;
 mod format;
+mod guard;
 pub mod hash;
 pub mod headers;
 pub mod ids;

@@ -21,12 +21,15 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
+/// A disk, a quota or a limit on the size of files is used up.
+pub(crate) const FULL: [ErrorKind; 3] = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+
 /// redb's error as ours. What cannot be told to be passing, full or owned is `Corrupt`.
 pub(crate) fn redb_error(doing: &str, error: impl Into<redb::Error>) -> Error {
     let error = error.into();
     let kind = match &error {
-        redb::Error::Io(e) if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Kind::Full,
-        redb::Error::Io(e) if e.kind() == ErrorKind::InvalidData => Kind::Corrupt,
+        redb::Error::Io(e) if FULL.contains(&e.kind()) => Kind::Full,
+        redb::Error::Io(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => Kind::Corrupt,
         redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::Backend(_) => {
             Kind::Unavailable
         }
@@ -35,7 +38,12 @@ pub(crate) fn redb_error(doing: &str, error: impl Into<redb::Error>) -> Error {
         redb::Error::ValueTooLarge(_) => Kind::Invalid,
         _ => Kind::Corrupt,
     };
-    Error::new(kind, format!("{doing}: {error}"))
+    let mend = match kind {
+        Kind::Full => "; make room on the disk of the data directory, then run again",
+        Kind::Corrupt => "; keep the files and restore a backup",
+        _ => "",
+    };
+    Error::new(kind, format!("{doing}: {error}{mend}"))
 }
 
 pub(crate) fn read_error(error: impl Into<redb::Error>) -> Error {

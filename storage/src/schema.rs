@@ -37,7 +37,7 @@ pub(crate) const META_NEXT_BLOB: &str = "next_blob";
 /// u64 LE: the number of the next sealed file.
 pub(crate) const META_NEXT_FILE: &str = "next_file";
 
-/// Stream name -> stream id, u64 LE in a row.
+/// Stream name -> stream id in a row.
 pub(crate) const STREAM_NAMES: BytesTable = TableDefinition::new("stream_names");
 /// Stream id -> [`crate::row::StreamRow`].
 pub(crate) const STREAMS: BytesTable = TableDefinition::new("streams");

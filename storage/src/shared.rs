@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::format::{check_format, initialise, upgrade};
+use crate::guard::guarded;
 use crate::pressure::Pressure;
 use crate::queue::closed;
 use crate::redb_io::{RedbSnapshot, redb_error};
@@ -14,7 +15,6 @@ use crate::sealed::Tier;
 use crate::store::BackendFactory;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A factory with its backend's type forgotten.
@@ -90,6 +90,11 @@ impl Shared {
     }
 
     fn open_database(&self) -> Result<Database> {
+        let damaged = || Error::corrupt("opening the store: it is damaged; keep the files and restore a backup");
+        guarded(|| self.try_open_database()).unwrap_or_else(|| Err(damaged()))
+    }
+
+    fn try_open_database(&self) -> Result<Database> {
         let mut builder = Builder::new();
         builder.set_cache_size(self.cache_bytes);
         if !self.factory.exists().map_err(|e| redb_error("looking for the store", e))? {
@@ -114,7 +119,7 @@ impl Shared {
     fn count_hot(&self, database: &Database) -> Result<()> {
         let txn = database.begin_read().map_err(|e| redb_error("opening the store", e))?;
         // A damaged page must not keep the rest of the store from being read.
-        let counted = catch_unwind(AssertUnwindSafe(|| RedbSnapshot::new(txn).hot_chunk_bytes()));
+        let counted = guarded(|| RedbSnapshot::new(txn).hot_chunk_bytes());
         self.pressure.set_hot(counted.unwrap_or(Ok(0)).or_else(|e| match e.kind() {
             Kind::Corrupt => Ok(0),
             _ => Err(e),
@@ -146,8 +151,7 @@ impl Shared {
     pub(crate) fn read<T>(&self, f: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
         self.with_database(|database| {
             let txn = database.begin_read().map_err(|e| redb_error("reading the store", e))?;
-            // redb checks no page on an ordinary read, and may panic on a damaged one.
-            catch_unwind(AssertUnwindSafe(|| f(&RedbSnapshot::new(txn)))).unwrap_or_else(|_| {
+            guarded(|| f(&RedbSnapshot::new(txn))).unwrap_or_else(|| {
                 Err(Error::corrupt("a page of the store cannot be read; keep the files and restore a backup"))
             })
         })
@@ -174,7 +178,8 @@ impl Shared {
             return Ok(false);
         }
         // Dropped before the new one opens: it holds the file's lock.
-        *database = None;
+        let old = database.take();
+        let _ = guarded(|| drop(old));
         let reopened = self.open_database()?;
         self.count_hot(&reopened)?;
         *database = Some(reopened);
@@ -185,8 +190,10 @@ impl Shared {
 
     pub(crate) fn close(&self) {
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Err(e)) = database.map(Database::close) {
-            tracing::warn!(error = %e, "closing the store; the next opening repairs it");
+        match database.map(|database| guarded(|| database.close())) {
+            Some(Some(Err(e))) => tracing::warn!(error = %e, "closing the store; the next opening repairs it"),
+            Some(None) => tracing::warn!("closing the store: it is damaged; keep the files and restore a backup"),
+            Some(Some(Ok(()))) | None => {}
         }
     }
 }

@@ -1,16 +1,24 @@
 //! `cargo xtask demo`: runs the main job, a year of flights out of New York, and prints what it committed.
 
 use crate::workspace::{self, Workspace, say};
-use crate::{guests, monthly};
+use crate::{monthly, toolchain};
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
 
+const OPERATOR: &str = "examples/operators/flight-stats";
 const PIPELINE: &str = "examples/pipelines/flight-delays/pipeline.toml";
 const STREAM: &str = "flights/daily";
 const FIRST_ROWS: usize = 6;
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    guests::run(workspace)?;
+    workspace.build_tidemill()?;
+    let toolchain = toolchain::ensure(workspace)?;
+    say(&format!("building the operator, {OPERATOR}"));
+    let mut build = Command::new(workspace.tidemill());
+    build.args(["build", OPERATOR]).current_dir(&workspace.root);
+    toolchain.hand_on(&mut build);
+    workspace::run(&mut build)?;
+
     let data = workspace.target.join("demo");
     if data.exists() {
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
@@ -34,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let shown = |path: &std::path::Path| path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string();
     let (tidemill, data) = (shown(&workspace.tidemill()), shown(&data));
     println!("the same by hand:\n");
-    println!("  {tidemill} build examples/operators/flight-stats");
+    println!("  {tidemill} build {OPERATOR}");
     println!("  {tidemill} run {PIPELINE} --data-dir {data}");
     println!("  {tidemill} stream cat {STREAM} --data-dir {data}");
     Ok(())

@@ -84,6 +84,7 @@ pub(crate) fn by_month(days: &[Daily]) -> String {
     for origin in &origins {
         let _ = write!(out, "  {origin:<30}");
     }
+    out.truncate(out.trim_end().len());
     out.push_str("\n  month    ");
     for _ in &origins {
         out.push_str("  flights  cancelled  mean delay");

@@ -6,7 +6,6 @@ day, key = the origin, value = the statistics.
 import collections
 import csv
 import datetime
-import decimal
 import gzip
 import io
 import json
@@ -16,12 +15,6 @@ DATA = pathlib.Path(__file__).parent / "../../data/flights-2013.csv.gz"
 THRESHOLD_MINUTES = 15
 
 
-def rounded(total, n, places):
-    exact = decimal.Decimal(total) / decimal.Decimal(n)
-    return float(exact.quantize(decimal.Decimal(1).scaleb(-places), decimal.ROUND_HALF_UP))
-
-
-decimal.getcontext().prec = 60
 days = collections.defaultdict(list)
 with gzip.open(DATA) as f:
     for row in csv.DictReader(io.TextIOWrapper(f, "utf-8", newline="")):
@@ -35,8 +28,8 @@ for (origin, day), delays in sorted(days.items()):
         "day": day,
         "count": len(delays),
         "cancelled": len(delays) - len(flown),
-        "mean": rounded(sum(flown), len(flown), 2) if flown else None,
+        "mean": sum(flown) / len(flown) if flown else None,
         "worst": max(flown) if flown else None,
-        "over15": rounded(sum(delay > THRESHOLD_MINUTES for delay in flown), len(flown), 4) if flown else None,
+        "over15": sum(delay > THRESHOLD_MINUTES for delay in flown) / len(flown) if flown else None,
     }
     print(json.dumps({"timestamp": int(next_day.timestamp() * 1000) - 1, "key": origin, "value": value}))

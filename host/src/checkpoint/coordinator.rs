@@ -1,5 +1,5 @@
 //! Runs the checkpoint protocol of one run: starts barriers, gathers handovers, builds each epoch's commit and sends
-//! it to the store's committer. It sits between the tasks (`dataflow/control.rs`) and `storage/commit.rs`.
+//! it to the store's committer. It sits between the tasks (`dataflow/control.rs`) and `storage/src/commit.rs`.
 
 use super::protocol::{Complete, Pace, Protocol, Situation};
 use crate::clock::Clock;

@@ -170,7 +170,7 @@ impl Protocol {
 
     /// An epoch is durable. Returns whether it was the last one.
     pub fn committed(&mut self, epoch: Epoch, now_ms: i64) -> bool {
-        if let Some(first) = self.in_flight.pop_front() {
+        if let Some(first) = self.in_flight.pop_front_if(|first| first.epoch == epoch) {
             self.last_cost_ms = now_ms.saturating_sub(first.began_ms);
         }
         self.final_epoch == Some(epoch)

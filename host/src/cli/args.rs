@@ -1,8 +1,10 @@
 //! The command line as types: clap fills these, `cli/mod.rs` hands each to the file of its command.
 
+mod data;
+
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
+pub(crate) use data::*;
 use std::path::PathBuf;
-use tidemill_storage::StreamName;
 
 /// Durable streams, sandboxed WebAssembly operators, one commit.
 #[derive(Debug, Parser)]
@@ -30,22 +32,10 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Check a pipeline file, its components and its sources, without running it
     Validate(ValidateArgs),
-    /// Run a pipeline until its input ends or Ctrl-C; a further run goes on where this one committed
+    /// Run pipelines until their input ends or Ctrl-C; a further run goes on where this one committed
     Run(RunArgs),
-    /// Streams of a data directory
-    #[command(subcommand)]
-    Stream(StreamCommand),
-    /// Checkpoints of a data directory
-    #[command(subcommand)]
-    Checkpoint(CheckpointCommand),
-}
-
-/// Where streams, state and checkpoints are.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct DataDir {
-    /// The data directory
-    #[arg(long, value_name = "DIR", default_value = "./tidemill-data")]
-    pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    Data(DataCommand),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -106,8 +96,15 @@ pub(crate) struct ValidateArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) pipeline: PipelineArgs,
+    /// The pipeline files; several run side by side over one data directory
+    #[arg(value_name = "PIPELINE.toml", required = true)]
+    pub(crate) pipelines: Vec<PathBuf>,
+    /// Replace a value of the file, e.g. sources.flights.file.path=other.csv (repeatable; with one file)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Subtasks per operator
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) parallelism: Option<u32>,
     #[command(flatten)]
     pub(crate) settings: SettingsArg,
     #[command(flatten)]
@@ -115,112 +112,6 @@ pub(crate) struct RunArgs {
     /// Worker threads, 0 = one per core [default: the settings']
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u16>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StreamCommand {
-    /// List all streams
-    List(DataDir),
-    /// Create a stream
-    Create(CreateArgs),
-    /// Append lines of stdin as events, durable as they are counted
-    Append(AppendArgs),
-    /// Print the committed events, one JSON object a line
-    Cat(CatArgs),
-    /// Print the last events of each segment, and go on with --follow
-    Tail(TailArgs),
-    /// Show a stream's segments, sizes and watermark
-    Describe(DescribeArgs),
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CreateArgs {
-    /// scope/stream
-    #[arg(value_parser = stream_name)]
-    pub(crate) name: StreamName,
-    /// Segments, each owning an equal part of the key space
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) segments: u32,
-    #[command(flatten)]
-    pub(crate) data: DataDir,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct AppendArgs {
-    /// scope/stream
-    #[arg(value_parser = stream_name)]
-    pub(crate) name: StreamName,
-    /// Routing key of every event
-    #[arg(long)]
-    pub(crate) key: Option<String>,
-    /// Event time of every event: ms since the epoch, or RFC 3339 [default: now]
-    #[arg(long, value_name = "TIME", value_parser = super::time::parse)]
-    pub(crate) time: Option<i64>,
-    /// Lines are objects {"key", "value", "timestamp"}, as `stream cat` prints them
-    #[arg(long)]
-    pub(crate) json_lines: bool,
-    #[command(flatten)]
-    pub(crate) data: DataDir,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CatArgs {
-    /// scope/stream
-    #[arg(value_parser = stream_name)]
-    pub(crate) name: StreamName,
-    /// First offset, in every segment
-    #[arg(long, value_name = "OFFSET")]
-    pub(crate) from_offset: Option<u64>,
-    /// At most so many events in all
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
-    /// This segment only
-    #[arg(long, value_name = "ID")]
-    pub(crate) segment: Option<u64>,
-    #[command(flatten)]
-    pub(crate) data: DataDir,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct TailArgs {
-    /// scope/stream
-    #[arg(value_parser = stream_name)]
-    pub(crate) name: StreamName,
-    /// Events of each segment to begin with
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
-    pub(crate) last: u64,
-    /// Go on with what is committed later, until Ctrl-C
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    #[command(flatten)]
-    pub(crate) data: DataDir,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct DescribeArgs {
-    /// scope/stream
-    #[arg(value_parser = stream_name)]
-    pub(crate) name: StreamName,
-    #[command(flatten)]
-    pub(crate) data: DataDir,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CheckpointCommand {
-    /// List the retained checkpoints of a pipeline, newest first
-    List(CheckpointListArgs),
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CheckpointListArgs {
-    /// The pipeline's name or file
-    pub(crate) pipeline: String,
-    #[command(flatten)]
-    pub(crate) data: DataDir,
-}
-
-fn stream_name(name: &str) -> Result<StreamName, tidemill_storage::Error> {
-    StreamName::new(name)
 }
 
 fn key_value(pair: &str) -> Result<(String, String), String> {

@@ -5,6 +5,7 @@ use super::args::BuildArgs;
 use super::guest_toolchain::{self, GuestToolchain, TARGET};
 use super::inspect;
 use super::output::{Output, size};
+use super::project::Project;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -31,13 +32,12 @@ pub(crate) fn run(args: &BuildArgs, output: &Output) -> Result<()> {
 }
 
 fn build(project: &Path, output: &Output) -> Result<(ComponentReport, GuestToolchain)> {
+    let name = Project::read(project)?.name;
     let manifest = project.join("Cargo.toml");
-    if !manifest.is_file() {
-        bail!("{} is missing: name the folder of an operator project (`tidemill new` makes one)", manifest.display());
-    }
     let toolchain = guest_toolchain::find(project)?;
-    output.say(&format!("compiling {} with {}", project.display(), toolchain.origin));
-    let module = compile(&std::fs::canonicalize(&manifest)?, &toolchain)?;
+    output.say(&format!("compiling {name} with {}", toolchain.origin));
+    let manifest = std::fs::canonicalize(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let module = compile(&manifest, &toolchain)?;
     let core = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let bytes = component::componentize(&core)?;
 
@@ -59,6 +59,10 @@ fn compile(manifest: &Path, toolchain: &GuestToolchain) -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--release", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
     cargo.arg("--manifest-path").arg(manifest).stdin(Stdio::null()).stdout(Stdio::piped());
+    if std::env::var_os("CARGO_PROFILE_RELEASE_STRIP").is_none() {
+        // Most of a module is std's line tables. Function names stay, and with them readable backtraces.
+        cargo.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
+    }
     if let Some(folder) = manifest.parent() {
         cargo.current_dir(folder); // its own .cargo/config.toml and rust-toolchain.toml hold
     }

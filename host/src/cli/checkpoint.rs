@@ -1,32 +1,18 @@
 //! `tidemill checkpoint list`: what a pipeline committed lately, newest first.
 
-use super::args::CheckpointListArgs;
-use super::output::{Output, number, size, table};
-use super::{data_dir, time};
-use anyhow::{Result, bail};
-use std::path::Path;
-use tidemill::config::{Overrides, parse};
+use super::args::PipelineArg;
+use super::output::{number, size, table};
+use super::session::Session;
+use super::{pipeline, time};
+use anyhow::Result;
 use tidemill_storage::EventTime;
 use tidemill_storage::checkpoint::CheckpointSummary;
 
-pub(crate) fn list(args: &CheckpointListArgs, output: &Output) -> Result<()> {
-    let name = pipeline_name(&args.pipeline)?;
-    let store = data_dir::open(&args.data.data_dir)?;
-    let known = store.list_pipelines()?;
-    if !known.contains(&name) {
-        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-        bail!("no pipeline {name} ever ran in {}; these did: {known}", args.data.data_dir.display());
-    }
-    let checkpoints = store.checkpoints(&name)?;
-    output.data(|| checkpoints.iter().map(json).collect(), || text(&name, &checkpoints))
-}
-
-/// A pipeline file stands for the name in it.
-fn pipeline_name(argument: &str) -> Result<String> {
-    if !argument.ends_with(".toml") {
-        return Ok(argument.to_owned());
-    }
-    Ok(parse::load(Path::new(argument), &Overrides::default())?.name)
+pub(crate) fn list(args: &PipelineArg, session: &Session) -> Result<()> {
+    let store = session.access.open()?;
+    pipeline::known(&store, session, &args.pipeline)?;
+    let checkpoints = store.checkpoints(&args.pipeline)?;
+    session.output.data(|| checkpoints.iter().map(json).collect(), || text(&args.pipeline, &checkpoints))
 }
 
 /// Events read from all sources so far.
@@ -34,7 +20,8 @@ fn events_read(checkpoint: &CheckpointSummary) -> u64 {
     checkpoint.record.sources.values().flat_map(|partitions| partitions.values()).map(|place| place.events).sum()
 }
 
-fn json(checkpoint: &CheckpointSummary) -> serde_json::Value {
+/// One checkpoint.
+pub(crate) fn json(checkpoint: &CheckpointSummary) -> serde_json::Value {
     let record = &checkpoint.record;
     serde_json::json!({
         "epoch": record.epoch.0,
@@ -49,7 +36,8 @@ fn json(checkpoint: &CheckpointSummary) -> serde_json::Value {
     })
 }
 
-fn text(name: &str, checkpoints: &[CheckpointSummary]) -> String {
+/// All of them as a table.
+pub(crate) fn text(name: &str, checkpoints: &[CheckpointSummary]) -> String {
     if checkpoints.is_empty() {
         return format!("pipeline {name} started but committed nothing yet\n");
     }

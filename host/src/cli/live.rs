@@ -15,6 +15,8 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 /// Shows a run.
 pub(crate) struct View<'a> {
     output: &'a Output,
+    /// The pipeline's name, when there are several.
+    label: Option<String>,
     every: Duration,
     started: Instant,
     shown: Instant,
@@ -25,11 +27,12 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    pub(crate) fn new(output: &Output) -> View<'_> {
+    pub(crate) fn new(output: &Output, label: Option<String>) -> View<'_> {
         let now = Instant::now();
         let every = if output.is_terminal() { DRAW_EVERY } else { SAY_EVERY };
         View {
             output,
+            label,
             every,
             started: now,
             shown: now,
@@ -53,14 +56,23 @@ impl View<'_> {
         if self.output.is_terminal() {
             self.draw(&status, &rates);
         } else {
-            self.output.say(&spoken_line(&status, &rates));
+            let line = spoken_line(&status, &rates);
+            self.output.say(&self.labelled(line));
+        }
+    }
+
+    fn labelled(&self, line: String) -> String {
+        match &self.label {
+            Some(label) => format!("{label}: {line}"),
+            None => line,
         }
     }
 
     fn draw(&mut self, status: &RunStatus, rates: &[u64]) {
+        let head = self.labelled(head_line(status));
         let progress = self.output.progress();
         let line = || progress.add(ProgressBar::no_length().with_style(plain()));
-        self.head.get_or_insert_with(line).set_message(head_line(status));
+        self.head.get_or_insert_with(line).set_message(head);
         while self.nodes.len() < status.nodes.len() {
             self.nodes.push(line());
         }
@@ -84,7 +96,7 @@ impl View<'_> {
 }
 
 fn plain() -> ProgressStyle {
-    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn bounded() -> ProgressStyle {
@@ -138,6 +150,7 @@ mod tests {
         let node = |name: &str, kind, events_in, events_out| NodeStatus {
             name: name.into(),
             kind,
+            parallelism: 1,
             events_in,
             events_out,
             rejected: 2,
@@ -171,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_bar_styles_are_valid() {
-        ProgressStyle::with_template("{msg}").unwrap();
+        ProgressStyle::with_template("{wide_msg}").unwrap();
         ProgressStyle::with_template("  {bar:40} {percent:>3} %  {elapsed} gone, {eta} to go").unwrap();
     }
 }

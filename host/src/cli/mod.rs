@@ -2,31 +2,37 @@
 //!
 //! stdout is data, stderr is talk. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 broken off by a second Ctrl-C.
 
+mod access;
 mod args;
 mod build;
 mod checkpoint;
-mod data_dir;
+mod control;
+mod data;
 mod event;
 mod guest_toolchain;
 mod inspect;
 mod interrupt;
+mod jobs;
 mod live;
 mod new;
 mod output;
+mod pipeline;
+mod project;
 mod rates;
 mod run;
+mod session;
 mod stream;
 mod time;
 mod validate;
 
-use args::{Args, CheckpointCommand, Command};
+use args::{Args, Command};
 use clap::Parser;
-use output::{Output, ReaderGone};
+use output::Output;
 use std::process::ExitCode;
 
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse(); // exits with 2 on wrong usage
-    let output = Output::new(args.json);
+    let output = Output::process(args.json);
     tidemill::telemetry::init(args.verbose, output.is_terminal(), output.log_writer());
     let done = match &args.command {
         Command::New(args) => new::run(args, &output),
@@ -34,15 +40,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Validate(args) => validate::run(&args.pipeline, &args.settings, &output),
         Command::Run(args) => run::run(args, &output),
-        Command::Stream(command) => stream::run(command, &output),
-        Command::Checkpoint(CheckpointCommand::List(args)) => checkpoint::list(args, &output),
+        Command::Data(command) => return data::run(command, &output).into(),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS, // `| head` has seen enough
-        Err(error) => {
-            output.say(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    output.conclude(done).into()
 }

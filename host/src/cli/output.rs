@@ -3,6 +3,7 @@
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// stdout was closed by its reader: there is nothing more to do, and nothing wrong.
@@ -10,17 +11,36 @@ use tracing_subscriber::fmt::MakeWriter;
 #[error("the reader of stdout is gone")]
 pub(crate) struct ReaderGone;
 
+/// The two ends that a command prints to: this process's, or a client's of the control socket.
+pub(crate) trait Ends: Send + Sync {
+    /// Takes data; unbuffered.
+    fn stdout(&self) -> Box<dyn Write + Send>;
+    /// Shows a line of talk.
+    fn say(&self, line: &str);
+    /// Whether data goes to a terminal.
+    fn stdout_is_terminal(&self) -> bool;
+}
+
 /// Where a command prints.
 #[derive(Clone)]
 pub(crate) struct Output {
     json: bool,
     progress: MultiProgress,
+    ends: Arc<dyn Ends>,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool) -> Output {
+    /// This process's stdout and stderr.
+    pub(crate) fn process(json: bool) -> Output {
         // Hidden by itself when stderr is no terminal.
-        Output { json, progress: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)) }
+        let progress = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        Output { json, progress: progress.clone(), ends: Arc::new(ProcessEnds { progress }) }
+    }
+
+    /// Other ends, which show no live lines.
+    pub(crate) fn new(json: bool, ends: impl Ends + 'static) -> Output {
+        let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        Output { json, progress, ends: Arc::new(ends) }
     }
 
     /// Whether stdout is to be JSON.
@@ -33,6 +53,11 @@ impl Output {
         io::stderr().is_terminal()
     }
 
+    /// Whether stdout is one.
+    pub(crate) fn stdout_is_terminal(&self) -> bool {
+        self.ends.stdout_is_terminal()
+    }
+
     /// The live lines.
     pub(crate) fn progress(&self) -> &MultiProgress {
         &self.progress
@@ -40,7 +65,7 @@ impl Output {
 
     /// A line of talk.
     pub(crate) fn say(&self, what: &str) {
-        self.progress.suspend(|| eprintln!("{what}"));
+        self.ends.say(what);
     }
 
     /// Data: the JSON with `--json`, else the text.
@@ -52,18 +77,48 @@ impl Output {
 
     /// A buffered stdout for many lines.
     pub(crate) fn stdout(&self) -> Stdout {
-        Stdout { out: io::BufWriter::with_capacity(64 * 1024, io::stdout()) }
+        Stdout { out: io::BufWriter::with_capacity(64 * 1024, self.ends.stdout()) }
     }
 
     /// For log lines.
     pub(crate) fn log_writer(&self) -> LogWriter {
         LogWriter { progress: self.progress.clone() }
     }
+
+    /// Says how a command ended, if that is worth a word, and gives the exit code.
+    pub(crate) fn conclude(&self, done: Result<()>) -> u8 {
+        match done {
+            Ok(()) => 0,
+            Err(error) if error.is::<ReaderGone>() => 0, // `| head` has seen enough
+            Err(error) => {
+                self.say(&format!("error: {error:#}"));
+                1
+            }
+        }
+    }
+}
+
+struct ProcessEnds {
+    progress: MultiProgress,
+}
+
+impl Ends for ProcessEnds {
+    fn stdout(&self) -> Box<dyn Write + Send> {
+        Box::new(io::stdout())
+    }
+
+    fn say(&self, line: &str) {
+        self.progress.suspend(|| eprintln!("{line}"));
+    }
+
+    fn stdout_is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
 }
 
 /// A buffered stdout whose closed reader is [`ReaderGone`].
 pub(crate) struct Stdout {
-    out: io::BufWriter<io::Stdout>,
+    out: io::BufWriter<Box<dyn Write + Send>>,
 }
 
 impl Stdout {

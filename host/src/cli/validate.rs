@@ -1,8 +1,8 @@
 //! `tidemill validate`: reads a pipeline file, its components and its sources, and says what would run. Nothing is run and
 //! no data directory is touched.
 
+use super::access;
 use super::args::{PipelineArgs, SettingsArg};
-use super::data_dir;
 use super::output::{Output, table};
 use anyhow::{Context, Result};
 use tidemill::config::pipeline::{Edge, InputSpec, Pipeline, PortRef, SourceKind};
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &PipelineArgs, settings: &SettingsArg, output: &Output) 
     let pipeline = parse::load(&args.pipeline, &overrides)?;
     // A store that is thrown away, in which the streams that the pipeline reads exist: what they hold does not matter.
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let store = data_dir::create(scratch.path())?;
+    let store = access::open_store(scratch.path())?;
     for source in &pipeline.sources {
         if let SourceKind::Stream(source) = &source.kind {
             store.ensure_stream(&source.stream, StreamConfig::default())?;

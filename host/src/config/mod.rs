@@ -1,4 +1,4 @@
-//! The pipeline file and the settings of the process, as plain data. `cli` loads them, `job/planner` and the makers of the
+//! The pipeline file and the settings of the process, as plain data. `cli` loads them, `job` and the makers of the
 //! other parts read them.
 //!
 //! A file becomes a [`document`] whose every value knows its place; [`overrides`] change it; [`table`] reads it strictly;
@@ -11,6 +11,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod settings;
 mod table;
+pub(crate) mod time_pattern;
 mod units;
 mod validate;
 

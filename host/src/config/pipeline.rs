@@ -1,4 +1,4 @@
-//! A pipeline file as plain data, after parsing and checking. `config/parse.rs` makes it; `job/planner.rs` reads it.
+//! A pipeline file as plain data, after parsing and checking. `config/parse/` makes it; `job` reads it.
 
 use std::path::PathBuf;
 use tidemill_storage::StreamName;
@@ -30,10 +30,10 @@ pub struct Pipeline {
     pub sinks: Vec<SinkSpec>,
 }
 
-/// Restart policy: `attempts` restarts without a commit between them, then the pipeline fails.
+/// Restart policy: `attempts` restarts within a sliding window of 10 minutes, then the pipeline fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// Restarts in a row; a committed epoch sets the count back.
+    /// Restarts within the window; commits between them change nothing (`job/restart.rs`).
     pub attempts: u32,
     /// Wait before the first restart, ms; doubles each time.
     pub backoff_ms: u64,
@@ -190,7 +190,7 @@ pub struct InputSpec {
 pub struct PortRef {
     /// Source or operator.
     pub node: String,
-    /// Output port; absent = the only (or first) one.
+    /// Output port; absent = the only one.
     pub port: Option<String>,
 }
 
@@ -243,6 +243,11 @@ pub enum SinkKind {
     File(FileSink),
     /// Lines on standard output, at least once after a crash.
     Stdout,
+}
+
+/// The internal stream that the egress of a file or stdout sink reads.
+pub fn egress_stream(pipeline: &str, sink: &str) -> Result<StreamName, tidemill_storage::Error> {
+    StreamName::new(format!("{pipeline}/{sink}.egress"))
 }
 
 /// A folder of JSON lines.

@@ -51,7 +51,7 @@ pub struct DataflowSettings {
     pub queue_bytes: u64,
     /// Epochs handed over but not yet committed.
     pub epochs_in_flight_max: u32,
-    /// Bytes of state and output not yet committed; more forces a checkpoint.
+    /// Bytes of output not yet committed: a quarter of it forces a checkpoint, all of it pauses the sources.
     pub uncommitted_bytes_max: u64,
 }
 

@@ -443,6 +443,8 @@ mod tests {
             value in json(), pretty in any::<bool>(), pointer in "(/([ab]|~1|~0|é|0|1|2)){1,3}",
         ) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            // As read back: serde_json may read a number one unit in the last place beside what it wrote.
+            let value: Value = serde_json::from_str(&text).unwrap();
             let found = find(&text, &pointer).unwrap().map(|t| serde_json::from_str::<Value>(t).unwrap());
             prop_assert_eq!(found.as_ref(), value.pointer(&pointer));
         }

@@ -79,6 +79,10 @@ enum Signal {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the list is a few entries long and reused: a box would cost an allocation per batch"
+)]
 enum Work {
     Batch { node: usize, input: u32, channel: u32, batch: EventBatch },
     Signal { node: usize, signal: Signal },

@@ -22,6 +22,10 @@ struct Channel {
 
 /// What the gate gives to the chain.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one step: a box would cost an allocation per batch"
+)]
 pub enum GateEvent {
     /// Events of one input, from one channel.
     Batch {

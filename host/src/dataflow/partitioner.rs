@@ -1,4 +1,4 @@
-//! Splits a batch by key over the subtasks downstream. Edges use it; the rule is the frozen hash of storage/hash.rs.
+//! Splits a batch by key over the subtasks downstream. Edges use it; the rule is the frozen hash of storage/src/hash.rs.
 
 use crate::dataflow::element::EventBatch;
 use crate::dataflow::task::TaskFailure;

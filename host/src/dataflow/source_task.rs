@@ -81,6 +81,10 @@ impl SourcePartition {
 }
 
 /// What a poll of the head gave.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one step: a box would cost an allocation per batch"
+)]
 pub enum SourceEvent {
     /// Events.
     Batch(EventBatch),

@@ -1,5 +1,5 @@
 //! Watermarks: generators per source partition, and the valve that joins channels into one watermark.
-//! Sources and gates own these; all of it is pure. Semantics: semantics.md 1.10.
+//! Sources and gates own these; all of it is pure.
 
 use crate::config::pipeline::WatermarkKind;
 use tidemill_storage::EventTime;

@@ -94,6 +94,20 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Output ports that nothing reads, as `node.port`: what goes there is dropped.
+    pub fn unread_ports(&self, descriptors: &[Descriptor]) -> Vec<String> {
+        let mut unread = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let NodeKind::Operator(operator) = node.kind else { continue };
+            for (port, named) in descriptors[operator].outputs.iter().enumerate() {
+                if !self.edges.iter().any(|e| e.from == index && e.port as usize == port) {
+                    unread.push(format!("{}.{}", node.name, named.name));
+                }
+            }
+        }
+        unread
+    }
+
     fn add(&mut self, name: &str, kind: NodeKind, parallelism: u32, ports: usize) -> usize {
         self.nodes.push(GraphNode { name: name.into(), kind, parallelism, ports });
         self.nodes.len() - 1

@@ -41,15 +41,15 @@ pub struct RunOptions {
     pub settings: Settings,
 }
 
-/// A running job.
-pub struct RunHandle {
+/// What others may do with a running job: look at it and stop it. Clones share the job.
+#[derive(Clone)]
+pub struct JobControl {
     board: Arc<StatusBoard>,
     clock: Clock,
     stop: Sender<()>,
-    supervisor: JoinHandle<Result<RunSummary, JobError>>,
 }
 
-impl RunHandle {
+impl JobControl {
     /// A look at it.
     pub fn status(&self) -> RunStatus {
         self.board.status(self.clock.now_ms())
@@ -59,6 +59,29 @@ impl RunHandle {
     pub fn stop(&self) {
         // A job that is over needs no order.
         let _ = self.stop.send(());
+    }
+}
+
+/// A running job.
+pub struct RunHandle {
+    control: JobControl,
+    supervisor: JoinHandle<Result<RunSummary, JobError>>,
+}
+
+impl RunHandle {
+    /// For those who only look at it or stop it.
+    pub fn control(&self) -> JobControl {
+        self.control.clone()
+    }
+
+    /// A look at it.
+    pub fn status(&self) -> RunStatus {
+        self.control.status()
+    }
+
+    /// Stops it at a checkpoint.
+    pub fn stop(&self) {
+        self.control.stop();
     }
 
     /// Waits for its end.
@@ -120,6 +143,9 @@ fn prepare_with(
     }
     let descriptors: Vec<_> = factories.iter().map(|f| f.descriptor().clone()).collect();
     let graph = Graph::build(&pipeline, &descriptors, &partitions)?;
+    for port in graph.unread_ports(&descriptors) {
+        tracing::warn!("nothing in the pipeline file reads {port}: what the operator emits there is dropped");
+    }
     let plan = Plan::new(&graph);
     let s = &options.settings.dataflow;
     let read = ReadLimits { events: s.batch_events as usize, bytes: s.batch_bytes as usize };
@@ -131,6 +157,11 @@ fn prepare_with(
 pub fn start(pipeline: Pipeline, options: RunOptions) -> Result<RunHandle, JobError> {
     let clock = Clock::system();
     let store = open_store(&options, &clock)?;
+    start_in(pipeline, store, options, clock)
+}
+
+/// The same in a store that is open already: several pipelines of one process share it.
+pub fn start_in(pipeline: Pipeline, store: Store, options: RunOptions, clock: Clock) -> Result<RunHandle, JobError> {
     let job = prepare(pipeline, &store, &options)?;
     start_prepared(job, store, options, clock)
 }
@@ -154,11 +185,14 @@ fn start_prepared(job: JobParts, store: Store, options: RunOptions, clock: Clock
         NodeKind::Operator(_) => "operator",
         NodeKind::Sink(_) => "sink",
     };
-    let board = Arc::new(StatusBoard::new(job.graph.nodes.iter().map(|n| (n.name.clone(), kind(n.kind))).collect()));
+    let board = Arc::new(StatusBoard::new(
+        job.graph.nodes.iter().map(|n| (n.name.clone(), kind(n.kind), n.parallelism)).collect(),
+    ));
     let mut egresses: Vec<(String, Box<dyn Egress>)> = Vec::new();
     for spec in &job.pipeline.sinks {
         let (stream, segments) = sink_stream(&job.pipeline.name, spec)?;
-        store.ensure_stream(&stream, StreamConfig { segments })?;
+        let ensured = store.ensure_stream(&stream, StreamConfig { segments });
+        ensured.map_err(|e| e.context(format!("sink {}: making stream {stream}", spec.name)))?;
         if let Some(egress) = sink::build(spec, &job.pipeline.name, &store)? {
             egresses.push((spec.name.clone(), egress));
         }
@@ -174,7 +208,7 @@ fn start_prepared(job: JobParts, store: Store, options: RunOptions, clock: Clock
             supervisor.supervise(egresses)
         })
         .map_err(|e| JobError::System(format!("no thread for the job: {e}")))?;
-    Ok(RunHandle { board, clock, stop, supervisor })
+    Ok(RunHandle { control: JobControl { board, clock, stop }, supervisor })
 }
 
 struct Supervisor {

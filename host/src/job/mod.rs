@@ -9,7 +9,7 @@ pub mod restart;
 pub mod status;
 pub mod wiring;
 
-pub use lifecycle::{RunHandle, RunOptions, check, start};
+pub use lifecycle::{JobControl, RunHandle, RunOptions, check, open_store, start, start_in};
 pub use status::{NodeStatus, RunStatus, RunSummary};
 
 use crate::connector::ConnectorError;
@@ -22,10 +22,10 @@ pub enum JobError {
     #[error("{0}")]
     Invalid(String),
     /// The data directory.
-    #[error("data directory: {0}")]
+    #[error(transparent)]
     Storage(#[from] tidemill_storage::Error),
     /// A source or sink.
-    #[error("{0}")]
+    #[error(transparent)]
     Connector(#[from] ConnectorError),
     /// The pipeline failed and was not restarted; everything committed is kept.
     #[error("pipeline failed: {failure}\n{advice}")]

@@ -14,6 +14,8 @@ pub struct NodeStatus {
     pub name: String,
     /// `source`, `operator` or `sink`.
     pub kind: &'static str,
+    /// Subtasks.
+    pub parallelism: u32,
     /// Events taken.
     pub events_in: u64,
     /// Events given.
@@ -63,6 +65,8 @@ pub struct NodeEntry {
     pub name: String,
     /// `source`, `operator` or `sink`.
     pub kind: &'static str,
+    /// Subtasks.
+    pub parallelism: u32,
     /// Its counters.
     pub counters: SharedCounters,
 }
@@ -84,9 +88,14 @@ pub struct StatusBoard {
 }
 
 impl StatusBoard {
-    /// For these nodes.
-    pub fn new(nodes: Vec<(String, &'static str)>) -> StatusBoard {
-        let entry = |(name, kind)| NodeEntry { name, kind, counters: Arc::new(NodeCounters::default()) };
+    /// For these nodes: `(name, kind, subtasks)`.
+    pub fn new(nodes: Vec<(String, &'static str, u32)>) -> StatusBoard {
+        let entry = |(name, kind, parallelism)| NodeEntry {
+            name,
+            kind,
+            parallelism,
+            counters: Arc::new(NodeCounters::default()),
+        };
         let inner = Inner { state: "starting", ..Inner::default() };
         StatusBoard { nodes: nodes.into_iter().map(entry).collect(), inner: Mutex::new(inner) }
     }
@@ -139,6 +148,7 @@ impl StatusBoard {
         let status = |node: &NodeEntry| NodeStatus {
             name: node.name.clone(),
             kind: node.kind,
+            parallelism: node.parallelism,
             events_in: node.counters.events_in.load(Ordering::Relaxed),
             events_out: node.counters.events_out.load(Ordering::Relaxed),
             rejected: node.counters.rejected.load(Ordering::Relaxed),
@@ -151,9 +161,10 @@ impl StatusBoard {
     pub fn status(&self, now_ms: i64) -> RunStatus {
         let nodes = self.nodes();
         let inner = self.inner();
-        let totals = inner.partitions.iter().map(|p| (p.done.load(Ordering::Relaxed), p.total.load(Ordering::Relaxed)));
-        let progress = totals.fold(Some((0, 0)), |sum, (done, total)| {
-            sum.filter(|_| total > 0).map(|(d, t): (u64, u64)| (d + done.min(total), t + total))
+        let mut totals =
+            inner.partitions.iter().map(|p| (p.done.load(Ordering::Relaxed), p.total.load(Ordering::Relaxed)));
+        let progress = totals.try_fold((0, 0), |(d, t): (u64, u64), (done, total)| {
+            (total > 0).then(|| (d + done.min(total), t + total))
         });
         RunStatus {
             state: inner.state.to_string(),

@@ -1,5 +1,5 @@
-//! The trait between the dataflow and operators: what a wasm component, a built-in and a test operator all are.
-//! `dataflow` drives it; `wasm/instance.rs` and `operator/builtin` implement it.
+//! The trait between the dataflow and operators: what a wasm component and a test operator both are.
+//! `dataflow` drives it; `wasm/instance.rs` implements it.
 //!
 //! A call is a transaction: everything it does goes through [`Context`], which the caller commits or rolls back.
 

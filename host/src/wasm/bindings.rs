@@ -12,5 +12,5 @@ wasmtime::component::bindgen!({
     imports: { default: trappable },
 });
 
+pub use self::tidemill::operator as wit;
 pub use exports::tidemill::operator::operator::Guest;
-pub use tidemill::operator as wit;

@@ -8,16 +8,16 @@ use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-pub fn tidemill() -> Command {
+pub(crate) fn tidemill() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tidemill"))
 }
 
 /// Builds the example operators that are not built yet (`cargo xtask test` has built them before).
-pub fn build_operators() {
+pub(crate) fn build_operators() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for entry in std::fs::read_dir(repository().join("examples/operators")).unwrap() {
@@ -31,23 +31,23 @@ pub fn build_operators() {
 }
 
 /// An example pipeline with its expected output.
-pub struct Golden {
-    pub name: &'static str,
-    pub stream: &'static str,
+pub(crate) struct Golden {
+    pub(crate) name: &'static str,
+    pub(crate) stream: &'static str,
 }
 
-pub const GOLDEN: [Golden; 3] = [
+pub(crate) const GOLDEN: [Golden; 3] = [
     Golden { name: "flight-delays", stream: "flights/daily" },
     Golden { name: "word-count", stream: "words/counts" },
     Golden { name: "keyed-chain", stream: "flights/miles" },
 ];
 
 impl Golden {
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         repository().join("examples/pipelines").join(self.name)
     }
 
-    pub fn run_command(&self, data_dir: &Path, parallelism: u32) -> Command {
+    pub(crate) fn run_command(&self, data_dir: &Path, parallelism: u32) -> Command {
         let mut command = tidemill();
         command.arg("run").arg(self.folder().join("pipeline.toml")).arg("--data-dir").arg(data_dir);
         command.arg("--parallelism").arg(parallelism.to_string());
@@ -55,13 +55,13 @@ impl Golden {
     }
 
     /// (key, value) of every expected event, values as JSON or text.
-    pub fn expected(&self) -> Vec<(String, serde_json::Value)> {
+    pub(crate) fn expected(&self) -> Vec<(String, serde_json::Value)> {
         let text = std::fs::read_to_string(self.folder().join("expected.jsonl")).unwrap();
         text.lines().map(|line| key_and_value(&serde_json::from_str(line).unwrap())).collect()
     }
 
     /// What is committed, in segment order.
-    pub fn committed(&self, data_dir: &Path) -> Vec<(String, serde_json::Value)> {
+    pub(crate) fn committed(&self, data_dir: &Path) -> Vec<(String, serde_json::Value)> {
         let output = tidemill().args(["stream", "cat", self.stream, "--data-dir"]).arg(data_dir).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
@@ -69,7 +69,7 @@ impl Golden {
     }
 
     /// The committed output is the expected one: the same events for each key in the same order, keys in any order.
-    pub fn assert_committed(&self, data_dir: &Path, what: &str) {
+    pub(crate) fn assert_committed(&self, data_dir: &Path, what: &str) {
         let by_key = |mut events: Vec<(String, serde_json::Value)>| {
             events.sort_by(|a, b| a.0.cmp(&b.0));
             events
@@ -93,7 +93,7 @@ fn key_and_value(line: &serde_json::Value) -> (String, serde_json::Value) {
 }
 
 /// Runs to the end; panics on failure.
-pub fn run_to_end(mut command: Command) -> String {
+pub(crate) fn run_to_end(mut command: Command) -> String {
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
@@ -101,13 +101,13 @@ pub fn run_to_end(mut command: Command) -> String {
 }
 
 /// A child whose end is reported on a channel, so that a test can kill it after any time without polling.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     ended: Receiver<()>,
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Running {
+    pub(crate) fn start(mut command: Command) -> Running {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, ended) = channel();
@@ -120,7 +120,7 @@ impl Running {
     }
 
     /// SIGKILLs it unless it ended by itself within `after`. Returns whether it ended by itself, and well.
-    pub fn kill_after(mut self, after: Duration) -> bool {
+    pub(crate) fn kill_after(mut self, after: Duration) -> bool {
         let ended = self.ended.recv_timeout(after).is_ok();
         if !ended {
             self.child.kill().unwrap();

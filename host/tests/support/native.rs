@@ -1,6 +1,8 @@
 //! A pipeline with a native operator over any store: events of a stream in, running counts and windowed sums out, and a
 //! plain model of what must come out. Tests of recovery drive it through crashes.
 
+#![allow(dead_code, reason = "each test program uses its own part")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,15 +10,15 @@ use tidemill::clock::Clock;
 use tidemill::config::pipeline::*;
 use tidemill::config::settings::Settings;
 use tidemill::job::lifecycle::start_with;
-use tidemill::job::{JobError, RunOptions, RunSummary};
+use tidemill::job::{JobError, RunHandle, RunOptions, RunSummary};
 use tidemill::operator::descriptor::*;
 use tidemill::operator::*;
 use tidemill::state::{ColumnView, OptionalColumnView};
 use tidemill_storage::commit::Part;
 use tidemill_storage::stream::{Appender, StreamConfig};
-use tidemill_storage::{Batch, Column, EventTime, OptionalColumn, Position, Store, StreamName};
+use tidemill_storage::{Batch, EventTime, OptionalColumn, Position, Store, StreamName};
 
-pub const WINDOW_MS: i64 = 1_000;
+pub(crate) const WINDOW_MS: i64 = 1_000;
 const TOTALS: u32 = 0;
 const WINDOWS: u32 = 1;
 
@@ -24,10 +26,10 @@ const WINDOWS: u32 = 1;
 /// event-time timer at the window's end). Refuses events whose value is `bad`, after having touched nothing.
 struct Counting;
 
-pub struct CountingFactory(Descriptor);
+pub(crate) struct CountingFactory(Descriptor);
 
 impl CountingFactory {
-    pub fn new() -> CountingFactory {
+    pub(crate) fn new() -> CountingFactory {
         let port = |name: &str| Port { name: name.into() };
         CountingFactory(Descriptor {
             descriptor: DESCRIPTOR_VERSION,
@@ -151,10 +153,10 @@ impl Operator for Counting {
 }
 
 /// One input event: (time, key, value).
-pub type Event = (i64, String, &'static str);
+pub(crate) type Event = (i64, String, &'static str);
 
 /// A disordered stream of `count` events; every 50th is bad.
-pub fn events(count: usize) -> Vec<Event> {
+pub(crate) fn events(count: usize) -> Vec<Event> {
     let event = |i: usize| {
         let time = (i as i64) * 10 - ((i as i64 * 7919) % 1_500);
         (time, format!("k{}", (i * 31) % 13), if i % 50 == 49 { "bad" } else { "good" })
@@ -162,11 +164,11 @@ pub fn events(count: usize) -> Vec<Event> {
     (0..count).map(event).collect()
 }
 
-pub fn input_stream() -> StreamName {
+pub(crate) fn input_stream() -> StreamName {
     StreamName::new("test/in").unwrap()
 }
 
-pub fn feed(store: &Store, events: &[Event]) {
+pub(crate) fn feed(store: &Store, events: &[Event]) {
     let info = store.ensure_stream(&input_stream(), StreamConfig { segments: 4 }).unwrap();
     for part in events.chunks(100) {
         let mut batch = Batch::default();
@@ -179,7 +181,7 @@ pub fn feed(store: &Store, events: &[Event]) {
     }
 }
 
-pub fn pipeline(parallelism: u32) -> Pipeline {
+pub(crate) fn pipeline(parallelism: u32) -> Pipeline {
     let from = |node: &str, port: Option<&str>| PortRef { node: node.into(), port: port.map(Into::into) };
     let sink = |name: &str, port: &str| SinkSpec {
         name: name.into(),
@@ -213,18 +215,23 @@ pub fn pipeline(parallelism: u32) -> Pipeline {
 }
 
 /// Runs the pipeline over a store, in small batches, to its end or failure.
-pub fn run(store: &Store, parallelism: u32) -> Result<RunSummary, JobError> {
+pub(crate) fn run(store: &Store, parallelism: u32) -> Result<RunSummary, JobError> {
+    start(store, pipeline(parallelism))?.wait()
+}
+
+/// Starts a pipeline whose only operator is the counting one.
+pub(crate) fn start(store: &Store, pipeline: Pipeline) -> Result<RunHandle, JobError> {
     let mut settings = Settings::default();
     settings.dataflow.batch_events = 37;
     // Little may be uncommitted, so there are many epochs however fast the disk is.
     settings.dataflow.uncommitted_bytes_max = 16 << 10;
     let options = RunOptions { data_dir: PathBuf::new(), workers: 2, settings };
     let factories: Vec<SharedFactory> = vec![Arc::new(CountingFactory::new())];
-    start_with(pipeline(parallelism), factories, store.clone(), options, Clock::system())?.wait()
+    start_with(pipeline, factories, store.clone(), options, Clock::system())
 }
 
 /// Everything in a stream, in segment order: (time, key, value).
-pub fn read_all(store: &Store, name: &str) -> Vec<(i64, String, String)> {
+pub(crate) fn read_all(store: &Store, name: &str) -> Vec<(i64, String, String)> {
     let info = store.stream(&StreamName::new(name).unwrap()).unwrap().unwrap();
     let mut all = Vec::new();
     for segment in &info.segments {
@@ -249,7 +256,7 @@ pub fn read_all(store: &Store, name: &str) -> Vec<(i64, String, String)> {
 
 /// Panics unless the output streams hold exactly what the model says: per key the counts 1, 2, 3... in order, every
 /// window once, every bad event once among the dead letters.
-pub fn assert_exactly_once(store: &Store, events: &[Event], what: &str) {
+pub(crate) fn assert_exactly_once(store: &Store, events: &[Event], what: &str) {
     let good: Vec<&Event> = events.iter().filter(|e| e.2 == "good").collect();
     let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
     let mut windows: BTreeMap<(String, i64), u64> = BTreeMap::new();
@@ -280,11 +287,4 @@ pub fn assert_exactly_once(store: &Store, events: &[Event], what: &str) {
         events.iter().filter(|e| e.2 == "bad").map(|(time, key, _)| (*time, key.clone())).collect();
     expected.sort();
     assert_eq!(dead, expected, "{what}: dead letters");
-}
-
-/// The keys of a column, for building one in tests.
-pub fn column(values: &[&[u8]]) -> Column {
-    let mut column = Column::default();
-    values.iter().for_each(|v| column.push(v));
-    column
 }

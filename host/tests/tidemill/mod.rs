@@ -1,6 +1,8 @@
 //! Runs the `tidemill` binary as a user does. The tests of the command line use it.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub(crate) mod running;
+
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::Write;
@@ -34,6 +36,11 @@ impl Done {
             stdout: String::from_utf8(output.stdout.clone()).expect("UTF-8 on stdout"),
             stderr: String::from_utf8(output.stderr.clone()).expect("UTF-8 on stderr"),
         }
+    }
+
+    /// What a command prints that is run to its end.
+    pub(crate) fn of(mut command: Command) -> Done {
+        Done::new(&command.output().expect("it starts"))
     }
 
     /// stdout of a command that succeeded.
@@ -75,22 +82,31 @@ pub(crate) fn tidemill<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Do
 pub(crate) fn tidemill_with<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, stdin: &[u8]) -> Done {
     let mut child =
         command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
-    child.stdin.take().expect("stdin").write_all(stdin).expect("written");
+    // A command that refuses to start reads nothing.
+    if let Err(error) = child.stdin.take().expect("stdin").write_all(stdin) {
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{error}");
+    }
     Done::new(&child.wait_with_output().expect("an end"))
 }
 
 /// A data directory that goes with the test, and commands on it.
 pub(crate) struct DataDir {
     folder: tempfile::TempDir,
+    name: String,
 }
 
 impl DataDir {
     pub(crate) fn new() -> DataDir {
-        DataDir { folder: tempfile::tempdir().expect("a temporary folder") }
+        DataDir { folder: tempfile::tempdir().expect("a temporary folder"), name: "data".into() }
+    }
+
+    /// One whose path is longer than a socket's address may be.
+    pub(crate) fn long() -> DataDir {
+        DataDir { name: "long-".repeat(40), ..DataDir::new() }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.folder.path().join(&self.name)
     }
 
     fn args<'a>(&self, args: &[&'a str]) -> Vec<std::borrow::Cow<'a, str>> {

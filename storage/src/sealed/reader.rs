@@ -31,22 +31,19 @@ pub(crate) fn tier_error(doing: &str, name: &str, error: &io::Error) -> Error {
 }
 
 pub(crate) fn missing(name: &str) -> Error {
-    Error::corrupt(format!("the sealed file {SEALED_FOLDER}/{name} is missing; restore it from a backup"))
+    Error::corrupt(format!("the sealed file {SEALED_FOLDER}/{name} is missing"))
 }
 
 /// The bytes of a chunk as they lie there, unchecked but for their length.
 pub(crate) fn fetch(tier: &dyn Tier, row: &FileRow, start: u64, len: u64) -> Result<Bytes, Failure> {
     let name = &row.name;
     let end = start.checked_add(len).filter(|end| *end <= row.bytes).ok_or_else(|| {
-        Failure::Other(Error::corrupt(format!(
-            "the index names bytes past the end of {SEALED_FOLDER}/{name}; restore a backup"
-        )))
+        Failure::Other(Error::corrupt(format!("the index names bytes past the end of {SEALED_FOLDER}/{name}")))
     })?;
     match tier.read(name, start..end) {
         Ok(bytes) if bytes.len() as u64 == len => Ok(bytes),
         Ok(bytes) => Err(Failure::Other(Error::corrupt(format!(
-            "the sealed file {SEALED_FOLDER}/{name} was cut off: of {len} bytes from {start} on, {} are there; \
-             restore it from a backup",
+            "the sealed file {SEALED_FOLDER}/{name} was cut off: of {len} bytes from {start} on, {} are there",
             bytes.len()
         )))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Failure::Missing(missing(name))),

@@ -127,7 +127,7 @@ pub(crate) fn plan(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
         let entry = match entry {
             Ok(entry) => entry,
             Err(e) => {
-                plan.end = Some(e.context(chunk_name(&plan.name, key)));
+                plan.end = Some(damaged(e).context(chunk_name(&plan.name, key)));
                 return Ok(false);
             }
         };
@@ -142,7 +142,7 @@ pub(crate) fn plan(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
             Ok(place) => plan.chunks.push((key, entry, place)),
             Err(e) if matches!(e.kind(), Kind::Unavailable | Kind::Full) => return Err(e),
             Err(e) => {
-                plan.end = Some(e.context(chunk_name(&plan.name, key)));
+                plan.end = Some(damaged(e).context(chunk_name(&plan.name, key)));
                 return Ok(false);
             }
         }
@@ -169,6 +169,16 @@ pub(crate) fn read(tier: &dyn Tier, look_up: impl Fn() -> Result<Plan>) -> Resul
     }
 }
 
+/// Bytes that fail a check are said together with what is still good.
+fn damaged(error: Error) -> Error {
+    match error.kind() {
+        Kind::Corrupt => Error::corrupt(format!(
+            "{error}; keep the files and restore a backup: what lies before this chunk and in other segments can be read"
+        )),
+        _ => error,
+    }
+}
+
 /// A chunk's bytes, checked against its index entry.
 pub(crate) fn fetch_chunk(tier: &dyn Tier, entry: &IndexEntry, place: &Place) -> Result<Batch, Failure> {
     let corrupt = |why: String| Failure::Other(Error::corrupt(why));
@@ -183,7 +193,7 @@ pub(crate) fn fetch_chunk(tier: &dyn Tier, entry: &IndexEntry, place: &Place) ->
         }
         let header = decode_header(&bytes)?;
         if (header.crc, header.events) != (entry.crc, entry.events) {
-            return Err(Error::corrupt("the chunk is not the one that the index describes; restore a backup"));
+            return Err(Error::corrupt("the chunk is not the one that the index describes"));
         }
         decode_chunk(&bytes)
     };
@@ -201,8 +211,10 @@ impl Plan {
                 Ok(()) => {}
                 // What came before is good: the next read, at the bad chunk, tells.
                 Err(_) if !out.batch.is_empty() => return Ok(out),
-                Err(Failure::Missing(e)) => return Err(Failure::Missing(e.context(chunk_name(&name, *key)))),
-                Err(Failure::Other(e)) => return Err(Failure::Other(e.context(chunk_name(&name, *key)))),
+                Err(Failure::Missing(e)) => {
+                    return Err(Failure::Missing(damaged(e).context(chunk_name(&name, *key))));
+                }
+                Err(Failure::Other(e)) => return Err(Failure::Other(damaged(e).context(chunk_name(&name, *key)))),
             }
         }
         match end {

@@ -52,20 +52,16 @@ impl Day {
             day: day_name(day),
             count: self.count,
             cancelled: self.cancelled,
-            mean: rounded(self.delay_sum, flown, 100),
+            mean: quotient(self.delay_sum, flown),
             worst: self.worst,
-            over15: rounded(self.over as i64, flown, 10_000),
+            over15: quotient(self.over as i64, flown),
         }
     }
 }
 
-/// sum / n, rounded half away from zero to 1 / scale; none when n is 0.
-fn rounded(sum: i64, n: i64, scale: i64) -> Option<f64> {
-    if n == 0 {
-        return None;
-    }
-    let doubled = 2 * sum.abs() * scale + n;
-    Some((doubled / (2 * n) * sum.signum()) as f64 / scale as f64)
+/// sum / n, as it is: who shows it rounds it. None when n is 0.
+fn quotient(sum: i64, n: i64) -> Option<f64> {
+    (n != 0).then(|| sum as f64 / n as f64)
 }
 
 #[cfg(test)]
@@ -73,12 +69,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotients_are_rounded_half_away_from_zero() {
-        assert_eq!(rounded(1, 8, 100), Some(0.13));
-        assert_eq!(rounded(-1, 8, 100), Some(-0.13));
-        assert_eq!(rounded(2, 3, 10_000), Some(0.6667));
-        assert_eq!(rounded(0, 5, 100), Some(0.0));
-        assert_eq!(rounded(5, 0, 100), None);
+    fn nothing_flown_has_no_mean() {
+        assert_eq!(quotient(0, 5), Some(0.0));
+        assert_eq!(quotient(-1, 8), Some(-0.125));
+        assert_eq!(quotient(5, 0), None);
     }
 
     #[test]
@@ -87,7 +81,7 @@ mod tests {
         let result = serde_json::to_string(&day.result("JFK", 15_706)).unwrap();
         assert_eq!(
             result,
-            r#"{"origin":"JFK","day":"2013-01-01","count":4,"cancelled":1,"mean":10.0,"worst":20,"over15":0.3333}"#
+            r#"{"origin":"JFK","day":"2013-01-01","count":4,"cancelled":1,"mean":10.0,"worst":20,"over15":0.3333333333333333}"#
         );
     }
 }

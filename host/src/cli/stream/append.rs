@@ -2,9 +2,9 @@
 //! a slow pipe is durable line by line and a file goes in by large batches.
 
 use crate::cli::args::AppendArgs;
-use crate::cli::data_dir;
 use crate::cli::event::{self, NewEvent};
-use crate::cli::output::{Output, number};
+use crate::cli::output::number;
+use crate::cli::session::{Input, Session};
 use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Receiver, bounded};
 use std::io::{self, BufRead};
@@ -17,12 +17,14 @@ use tidemill_storage::{Batch, EventTime, Store};
 const BATCH_EVENTS: usize = 8_192;
 /// And about so many bytes.
 const BATCH_BYTES: usize = 1 << 20;
+/// Bytes asked of one read of stdin.
+const INPUT_BYTES: usize = 64 << 10;
 
-pub(crate) fn run(args: &AppendArgs, output: &Output) -> Result<()> {
-    let store = data_dir::open(&args.data.data_dir)?;
-    let stream = data_dir::stream(&store, &args.name, &args.data.data_dir)?;
+pub(crate) fn run(args: &AppendArgs, session: &Session) -> Result<()> {
+    let store = session.access.open()?;
+    let stream = session.access.stream(&store, &args.name)?;
     let mut appender = Appender::new(&stream);
-    let lines = read_stdin();
+    let lines = read_lines(session.input());
     let (mut seen, mut durable) = (0_u64, 0_u64);
     let clock = Clock::system();
     let mut wrong = None;
@@ -31,13 +33,13 @@ pub(crate) fn run(args: &AppendArgs, output: &Output) -> Result<()> {
         let mut batch = Batch::default();
         let mut waiting = Some(first);
         while let Some(line) = waiting {
-            let line = line.context("cannot read stdin")?;
             seen += 1;
-            match event(&line, args) {
+            let read = line.context("cannot read stdin");
+            match read.and_then(|line| event(&line, args).with_context(|| format!("line {seen} of stdin"))) {
                 Ok(Some(event)) => push(&mut batch, &event, clock.now_ms()),
                 Ok(None) => {}
                 Err(error) => {
-                    wrong = Some(error.context(format!("line {seen} of stdin")));
+                    wrong = Some(error);
                     break; // the good lines before it are appended all the same
                 }
             }
@@ -50,17 +52,17 @@ pub(crate) fn run(args: &AppendArgs, output: &Output) -> Result<()> {
     if let Some(error) = wrong {
         return Err(error.context(format!("{} events were appended, then", number(durable))));
     }
-    output.data(
+    session.output.data(
         || serde_json::json!({ "stream": args.name.as_str(), "events": durable }),
         || format!("appended {} events to {}\n", number(durable), args.name),
     )
 }
 
 /// Lines without their end, from a thread of their own: reading and committing go on side by side.
-fn read_stdin() -> Receiver<io::Result<Vec<u8>>> {
+fn read_lines(input: Input) -> Receiver<io::Result<Vec<u8>>> {
     let (sender, lines) = bounded(BATCH_EVENTS);
     std::thread::spawn(move || {
-        for line in io::stdin().lock().split(b'\n') {
+        for line in io::BufReader::with_capacity(INPUT_BYTES, input).split(b'\n') {
             if sender.send(line).is_err() {
                 break;
             }

@@ -2,24 +2,23 @@
 
 use super::events;
 use crate::cli::args::CatArgs;
-use crate::cli::data_dir;
-use crate::cli::output::Output;
+use crate::cli::session::Session;
 use anyhow::{Result, bail};
 use tidemill_storage::SegmentId;
 
-pub(crate) fn run(args: &CatArgs, output: &Output) -> Result<()> {
-    let store = data_dir::open(&args.data.data_dir)?;
-    let stream = data_dir::stream(&store, &args.name, &args.data.data_dir)?;
+pub(crate) fn run(args: &CatArgs, session: &Session) -> Result<()> {
+    let store = session.access.open()?;
+    let stream = session.access.stream(&store, &args.name)?;
     if let Some(id) = args.segment.filter(|id| stream.segment(SegmentId(*id)).is_none()) {
         let ids: Vec<String> = stream.segments.iter().map(|segment| segment.id.to_string()).collect();
         bail!("stream {} has no segment {id}; it has {}", args.name, ids.join(", "));
     }
     let mut left = args.limit.unwrap_or(u64::MAX);
-    let mut out = output.stdout();
+    let mut out = session.output.stdout();
     for segment in stream.segments.iter().filter(|segment| args.segment.is_none_or(|id| segment.id.0 == id)) {
         let from = args.from_offset.unwrap_or(0);
         if args.from_offset.is_some() && from < segment.head.0 {
-            output.say(&format!("segment {}: events before offset {} are gone", segment.id, segment.head));
+            session.output.say(&format!("segment {}: events before offset {} are gone", segment.id, segment.head));
         }
         let offsets = from.max(segment.head.0)..segment.tail.0;
         left -= events::print(&store, stream.stream, segment.id, offsets, left, &mut out)?;

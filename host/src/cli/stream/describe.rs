@@ -2,17 +2,17 @@
 
 use super::list::events;
 use crate::cli::args::DescribeArgs;
-use crate::cli::data_dir;
-use crate::cli::output::{Output, number, size, table};
+use crate::cli::output::{number, size, table};
+use crate::cli::session::Session;
 use crate::cli::time;
 use anyhow::Result;
 use tidemill_storage::EventTime;
 use tidemill_storage::stream::StreamInfo;
 
-pub(crate) fn run(args: &DescribeArgs, output: &Output) -> Result<()> {
-    let store = data_dir::open(&args.data.data_dir)?;
-    let stream = data_dir::stream(&store, &args.name, &args.data.data_dir)?;
-    output.data(|| json(&stream), || text(&stream))
+pub(crate) fn run(args: &DescribeArgs, session: &Session) -> Result<()> {
+    let store = session.access.open()?;
+    let stream = session.access.stream(&store, &args.name)?;
+    session.output.data(|| json(&stream), || text(&stream))
 }
 
 fn json(stream: &StreamInfo) -> serde_json::Value {

@@ -1,15 +1,14 @@
 //! `tidemill stream list`: every stream of a data directory with its size.
 
-use crate::cli::args::DataDir;
-use crate::cli::data_dir;
-use crate::cli::output::{Output, number, size, table};
+use crate::cli::output::{number, size, table};
+use crate::cli::session::Session;
 use crate::cli::time;
 use anyhow::Result;
 use tidemill_storage::stream::StreamInfo;
 
-pub(crate) fn run(args: &DataDir, output: &Output) -> Result<()> {
-    let streams = data_dir::open(&args.data_dir)?.list_streams()?;
-    output.data(|| streams.iter().map(json).collect(), || text(&streams))
+pub(crate) fn run(session: &Session) -> Result<()> {
+    let streams = session.access.open()?.list_streams()?;
+    session.output.data(|| streams.iter().map(json).collect(), || text(&streams))
 }
 
 /// Events that can be read.

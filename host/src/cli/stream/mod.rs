@@ -9,16 +9,16 @@ mod list;
 mod tail;
 
 use super::args::StreamCommand;
-use super::output::Output;
+use super::session::Session;
 use anyhow::Result;
 
-pub(crate) fn run(command: &StreamCommand, output: &Output) -> Result<()> {
+pub(crate) fn run(command: &StreamCommand, session: &Session) -> Result<()> {
     match command {
-        StreamCommand::List(args) => list::run(args, output),
-        StreamCommand::Create(args) => create::run(args, output),
-        StreamCommand::Append(args) => append::run(args, output),
-        StreamCommand::Cat(args) => cat::run(args, output),
-        StreamCommand::Tail(args) => tail::run(args, output),
-        StreamCommand::Describe(args) => describe::run(args, output),
+        StreamCommand::List(_) => list::run(session),
+        StreamCommand::Create(args) => create::run(args, session),
+        StreamCommand::Append(args) => append::run(args, session),
+        StreamCommand::Cat(args) => cat::run(args, session),
+        StreamCommand::Tail(args) => tail::run(args, session),
+        StreamCommand::Describe(args) => describe::run(args, session),
     }
 }

@@ -2,9 +2,7 @@
 
 use super::events;
 use crate::cli::args::TailArgs;
-use crate::cli::data_dir;
-use crate::cli::interrupt::Interrupt;
-use crate::cli::output::Output;
+use crate::cli::session::Session;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,23 +10,25 @@ use std::time::Duration;
 /// How often a followed stream is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-pub(crate) fn run(args: &TailArgs, output: &Output) -> Result<()> {
-    let store = data_dir::open(&args.data.data_dir)?;
-    let interrupt = args.follow.then(Interrupt::install).transpose()?;
-    let mut stream = data_dir::stream(&store, &args.name, &args.data.data_dir)?;
+pub(crate) fn run(args: &TailArgs, session: &Session) -> Result<()> {
+    let store = session.access.open()?;
+    let interrupt = args.follow.then(|| session.interrupt()).transpose()?;
+    let stream = session.access.stream(&store, &args.name)?;
     let first = stream.segments.iter().map(|s| (s.id, s.head.0.max(s.tail.0.saturating_sub(args.last))));
     let mut next: BTreeMap<_, _> = first.collect();
-    let mut out = output.stdout();
+    let mut out = session.output.stdout();
     loop {
+        // Asked before looking: what was committed until then is still shown.
+        let last = interrupt.as_ref().is_none_or(|interrupt| interrupt.asked());
+        let stream = session.access.stream(&store, &args.name)?;
         for segment in &stream.segments {
             let from = next.entry(segment.id).or_insert(segment.head.0);
             *from += events::print(&store, stream.stream, segment.id, *from..segment.tail.0, u64::MAX, &mut out)?;
         }
         out.flush()?;
-        if interrupt.as_ref().is_none_or(Interrupt::asked) {
+        if last {
             return Ok(());
         }
         std::thread::sleep(LOOK_EVERY);
-        stream = data_dir::stream(&store, &args.name, &args.data.data_dir)?;
     }
 }

@@ -1,4 +1,4 @@
-//! A pipeline file into a [`Pipeline`]: strict TOML, overrides, checks. The CLI calls `load`; `job/planner` takes the
+//! A pipeline file into a [`Pipeline`]: strict TOML, overrides, checks. The CLI calls `load`; `job/graph` takes the
 //! result and checks what only the components know (port names, edges, their configuration).
 
 mod operator;

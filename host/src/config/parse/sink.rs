@@ -2,7 +2,7 @@
 
 use super::super::document::Origin;
 use super::super::error::ConfigError;
-use super::super::pipeline::{FileSink, SinkKind, SinkSpec};
+use super::super::pipeline::{FileSink, SinkKind, SinkSpec, egress_stream};
 use super::super::table::{Item, Table};
 use super::{Context, stream_name};
 use tidemill_storage::stream::SEGMENTS_MAX;
@@ -76,8 +76,6 @@ fn stdout(table: &Table<'_>) -> Result<SinkKind, ConfigError> {
 impl Context<'_> {
     /// An egress reads an internal stream, so that its name must be one.
     fn egress_name(&self, sink: &str, origin: &Origin) -> Result<(), ConfigError> {
-        crate::connector::sink::egress_stream(&self.pipeline, sink)
-            .map(|_| ())
-            .map_err(|e| self.source.error(origin, e))
+        egress_stream(&self.pipeline, sink).map(|_| ()).map_err(|e| self.source.error(origin, e))
     }
 }

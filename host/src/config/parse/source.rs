@@ -6,8 +6,8 @@ use super::super::pipeline::{
     WatermarkKind, WatermarkSpec,
 };
 use super::super::table::{Item, Table};
+use super::super::time_pattern;
 use super::{Context, stream_name};
-use crate::connector::source::check_time_pattern;
 
 pub(super) fn read(context: &Context<'_>, name: &str, item: &Item<'_>) -> Result<SourceSpec, ConfigError> {
     let table = item.table(&["file", "stream", "bounded", "time", "key", "watermark"])?;
@@ -83,7 +83,7 @@ fn time(item: &Item<'_>, file_format: FileFormat) -> Result<TimeSpec, ConfigErro
         "s" => TimeFormat::EpochSeconds,
         "rfc3339" => TimeFormat::Rfc3339,
         pattern => {
-            check_time_pattern(pattern).map_err(|why| format.error(why))?;
+            time_pattern::check(pattern).map_err(|why| format.error(why))?;
             TimeFormat::Pattern(pattern.to_string())
         }
     };

@@ -2,6 +2,7 @@
 //! store. Every change is a compare-and-swap against the marker as last seen, so that of two egresses on one stream one
 //! is refused. The egresses hold a [`Place`] and open it to a [`Progress`].
 
+use crate::config::pipeline::egress_stream;
 use crate::connector::ConnectorError;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ pub(super) struct Intent {
 
 impl Place {
     pub(super) fn new(pipeline: &str, sink: &str) -> Result<Place, ConnectorError> {
-        let stream = super::egress_stream(pipeline, sink)?;
+        let stream = egress_stream(pipeline, sink)?;
         Ok(Place { stream, marker: format!("egress/{pipeline}/{sink}") })
     }
 

@@ -11,12 +11,7 @@ mod stdout;
 use super::{ConnectorError, Egress};
 use crate::clock::Clock;
 use crate::config::pipeline::{SinkKind, SinkSpec};
-use tidemill_storage::{Store, StreamName};
-
-/// The internal stream that an egress reads.
-pub fn egress_stream(pipeline: &str, sink: &str) -> Result<StreamName, tidemill_storage::Error> {
-    StreamName::new(format!("{pipeline}/{sink}.egress"))
-}
+use tidemill_storage::Store;
 
 /// The egress of a sink; `None` for a stream sink, which needs none. Starts nothing: the first step looks at the store.
 pub fn build(spec: &SinkSpec, pipeline: &str, _store: &Store) -> Result<Option<Box<dyn Egress>>, ConnectorError> {

@@ -3,8 +3,6 @@
 mod file;
 mod stream;
 
-pub(crate) use file::check_time_pattern;
-
 use super::{ConnectorError, SharedSource};
 use crate::clock::Clock;
 use crate::config::pipeline::{SourceKind, SourceSpec};

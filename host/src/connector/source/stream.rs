@@ -4,7 +4,6 @@
 use crate::config::pipeline::StreamSource;
 use crate::connector::{ConnectorError, Partition, PartitionReader, Progress, ReadStatus, Source, SourceBatch};
 use std::sync::Mutex;
-use tidemill_storage::headers::{self, Entries};
 use tidemill_storage::stream::StreamInfo;
 use tidemill_storage::{Batch, EventTime, Offset, Position, SegmentId, Store, StreamName};
 
@@ -64,7 +63,13 @@ impl Source for StreamReaders {
             Some(bytes) => {
                 let stored = StreamPosition::decode(bytes)
                     .map_err(|why| ConnectorError::Invalid(format!("source {}: {}: {why}", self.name, partition.id)))?;
-                (stored.at, stored.end)
+                // A run that had no end and is to have one now ends where the stream does.
+                let end = match (self.bounded, stored.end) {
+                    (false, _) => None,
+                    (true, Some(end)) => Some(end),
+                    (true, None) => Some(self.cut()?.segment(segment).ok_or_else(bad)?.tail.max(stored.at.offset)),
+                };
+                (stored.at, end)
             }
             None => {
                 let info = if self.bounded { self.cut()? } else { self.info()? };
@@ -197,7 +202,7 @@ impl SegmentReader {
         if whole && out.events.is_empty() {
             out.events = batch;
         } else {
-            append_range(&mut out.events, &batch, from..from + n)?;
+            out.events.extend_from(&batch, from..from + n)?;
             if from + n < batch.len() {
                 self.pending = Some((batch, from + n));
             }
@@ -266,32 +271,6 @@ impl PartitionReader for SegmentReader {
         let done = self.at.offset.0 - self.start.0;
         Progress { done, total: self.end.map(|end| end.0.saturating_sub(self.start.0)) }
     }
-}
-
-/// Appends some events of a batch to another.
-fn append_range(out: &mut Batch, from: &Batch, range: std::ops::Range<usize>) -> Result<(), ConnectorError> {
-    let with_headers = !from.headers.is_empty() || !out.headers.is_empty();
-    if with_headers {
-        headers::materialise(out);
-        let mut entries = Entries::new(&from.headers);
-        for i in 0..range.end {
-            let entry = entries.next_raw()?;
-            if i < range.start {
-                continue;
-            }
-            if entry.is_empty() {
-                headers::push_entry(&mut out.headers, &[]);
-            } else {
-                out.headers.extend_from_slice(entry);
-            }
-        }
-    }
-    out.timestamps.extend_from_slice(&from.timestamps[range.clone()]);
-    for i in range {
-        out.keys.push(from.keys.get(i));
-        out.values.push(from.values.get(i));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ mod position;
 mod reader;
 mod time;
 
-pub(crate) use time::check_time_pattern;
-
 use crate::clock::Clock;
 use crate::config::pipeline::FileSource;
 use crate::connector::{ConnectorError, Partition, PartitionReader, Source};

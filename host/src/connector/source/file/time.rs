@@ -1,9 +1,7 @@
-//! Event times as text into milliseconds. Config checks patterns with it, the file reader parses every event with it.
+//! Event times as text into milliseconds. The file reader parses every event's time with it.
 
 use crate::config::pipeline::TimeFormat;
-use jiff::civil::Time;
-use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::TimeZone;
+use crate::config::time_pattern;
 use tidemill_storage::EventTime;
 
 /// The pattern of most logs and exports; parsed by hand, as jiff does, ten times faster.
@@ -84,18 +82,7 @@ fn floor_ms(time: jiff::Timestamp) -> i64 {
 }
 
 fn pattern(pattern: &str, text: &[u8]) -> Result<i64, String> {
-    parse_pattern(pattern, text).map(floor_ms).map_err(|_| format!("of the form {pattern}"))
-}
-
-/// With an offset in the text it is taken; without one the time is UTC; a date alone is its midnight.
-fn parse_pattern(pattern: &str, text: &[u8]) -> Result<jiff::Timestamp, jiff::Error> {
-    let parts = BrokenDownTime::parse(pattern, text)?;
-    if let Ok(time) = parts.to_timestamp() {
-        return Ok(time);
-    }
-    let has_time = parts.hour().is_some() || parts.minute().is_some() || parts.second().is_some();
-    let civil = if has_time { parts.to_datetime()? } else { parts.to_date()?.to_datetime(Time::midnight()) };
-    TimeZone::UTC.to_timestamp(civil)
+    time_pattern::parse(pattern, text).map(floor_ms).map_err(|_| format!("of the form {pattern}"))
 }
 
 /// `YYYY-MM-DDTHH:MM:SS`, strictly; anything else is jiff's to judge.
@@ -141,26 +128,6 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// Whether a pattern can give a time: it is tried on a known one.
-pub(crate) fn check_time_pattern(with: &str) -> Result<(), String> {
-    const SAMPLE_S: i64 = 1_234_567_890;
-    let bad = |why: String| {
-        format!(
-            "{with:?} is not a time format: {why}; write \"ms\", \"s\", \"rfc3339\" or a strftime pattern as \
-             \"%Y-%m-%d %H:%M:%S\""
-        )
-    };
-    if !with.contains('%') {
-        return Err(bad("it has no %".to_string()));
-    }
-    let sample = jiff::Timestamp::from_second(SAMPLE_S).map_err(|e| bad(e.to_string()))?.to_zoned(TimeZone::UTC);
-    let text = BrokenDownTime::from(&sample).to_string(with).map_err(|e| bad(e.to_string()))?;
-    match parse_pattern(with, text.as_bytes()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(bad(error.to_string())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +138,6 @@ mod tests {
     }
 
     fn with(pattern: &str) -> TimeFormat {
-        check_time_pattern(pattern).unwrap();
         TimeFormat::Pattern(pattern.to_string())
     }
 
@@ -213,21 +179,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn patterns_that_give_no_time_are_refused() {
-        for pattern in ["iso", "%H:%M", "%Q!", "%Y", "%"] {
-            let error = check_time_pattern(pattern).unwrap_err();
-            assert!(error.contains(&format!("{pattern:?} is not a time format")), "{error}");
-        }
-    }
-
     proptest! {
         #[test]
         fn the_hand_written_road_agrees_with_jiff(
             year in 0i16..=9999, month in 0u8..=13, day in 0u8..=32, hour in 0u8..=24, minute in 0u8..=60, second in 0u8..=60,
         ) {
             let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-            let by_jiff = parse_pattern(COMMON, text.as_bytes()).map(floor_ms).ok();
+            let by_jiff = time_pattern::parse(COMMON, text.as_bytes()).map(floor_ms).ok();
             if let Some(by_hand) = common(text.as_bytes()) {
                 prop_assert_eq!(Some(by_hand), by_jiff);
             } else {

@@ -3,6 +3,7 @@
 use super::*;
 use tidemill_storage::StoreOptions;
 use tidemill_storage::commit::Part;
+use tidemill_storage::headers::{self, Entries};
 use tidemill_storage::stream::{Appender, StreamConfig};
 
 struct World {
@@ -53,7 +54,7 @@ fn read_all(reader: &mut dyn PartitionReader, max_events: usize) -> (Batch, Read
         let status = reader.read(max_events, 1 << 20, &mut one).unwrap();
         assert!(one.events.len() <= max_events);
         one.events.check("read").unwrap();
-        append_range(&mut all.events, &one.events, 0..one.events.len()).unwrap();
+        all.events.extend_from(&one.events, 0..one.events.len()).unwrap();
         if status != ReadStatus::More {
             return (all.events, status);
         }
