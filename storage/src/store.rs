@@ -299,6 +299,9 @@ impl Store {
     /// Verifies every checksum, index, manifest and sealed file; never stops at the first fault. Reads everything there is.
     /// Work goes on beside it.
     pub fn check(&self) -> Result<CheckReport> {
+        if self.inner.queue.is_taker() {
+            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
+        }
         check::check(&self.inner.shared, &self.inner.mover)
     }
 

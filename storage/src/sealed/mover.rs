@@ -13,7 +13,7 @@ use crate::ids::Offset;
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
 use crate::redb_io::RedbSnapshot;
-use crate::row::{ChunkKey, IndexEntry, SegmentKey};
+use crate::row::{ChunkKey, FileRow, IndexEntry, SegmentKey};
 use crate::shared::Shared;
 use crate::stream::CHUNK_TARGET_BYTES;
 use bytes::Bytes;
@@ -321,6 +321,18 @@ impl Mover {
         failed.map_or(Ok(()), Err)
     }
 
+    fn switch(&self, work: Work) -> Result<Outcome> {
+        let (answer, answered) = bounded(1);
+        self.queue.push(Job { work, on_done: Box::new(move |outcome| drop(answer.send(outcome))) });
+        answered.recv().map_err(|_| closed())?
+    }
+
+    /// Waits until the committer has told of everything that it committed so far.
+    pub(crate) fn hear_all(&self) -> Result<()> {
+        let row = FileRow { name: String::new(), bytes: 0, crc: 0, live_chunks: 0, live_bytes: 0 };
+        self.switch(Work::Seal { file: u64::MAX, row, groups: Vec::new() }).map(drop)
+    }
+
     /// Makes the file durable, then switches the index over.
     fn put(&self, writer: Option<FileWriter>) -> Result<()> {
         let Some(file) = writer.map(FileWriter::finish).transpose()?.flatten() else { return Ok(()) };
@@ -331,12 +343,7 @@ impl Mover {
         let (old, new) =
             groups.iter().fold((0, 0), |(old, new), g| (old + count(g.old.len()), new + count(g.new.len())));
         let bytes = row.bytes;
-        let (answer, answered) = bounded(1);
-        self.queue.push(Job {
-            work: Work::Seal { file: number, row, groups },
-            on_done: Box::new(move |outcome| drop(answer.send(outcome))),
-        });
-        match answered.recv().map_err(|_| closed())?? {
+        match self.switch(Work::Seal { file: number, row, groups })? {
             // All of it was truncated meanwhile.
             Outcome::Sealed(0) => self.delete(&name),
             Outcome::Sealed(_) => {
