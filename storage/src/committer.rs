@@ -9,14 +9,15 @@ use crate::redb_io::apply;
 use crate::shared::Shared;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs until the queue is closed and empty. `committed` hears of every group that was written.
-pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work])) {
+/// Runs until the queue is closed and empty. `committed` hears of every group that was decided, and of the names of
+/// sealed files that lost their last chunk by it.
+pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work], Vec<String>)) {
     while let Some(jobs) = queue.take() {
         let (works, callbacks): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|Job { work, on_done }| (work, on_done)).unzip();
         let answers = match guarded(|| commit_group(shared, &works)) {
-            Some(Ok(answers)) => {
-                committed(&works);
+            Some(Ok((answers, unlinked))) => {
+                committed(&works, unlinked);
                 answers
             }
             Some(Err(e)) => works.iter().map(|_| Err(e.clone())).collect(),
@@ -26,6 +27,7 @@ pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work])) {
                 works.iter().map(|_| Err(e.clone())).collect()
             }
         };
+        shared.pressure.settle(works.iter().map(Work::hot_bytes).sum(), 0);
         for (on_done, answer) in callbacks.into_iter().zip(answers) {
             // A callback that panics is its owner's fault; the other parts must hear their outcome all the same.
             if catch_unwind(AssertUnwindSafe(|| on_done(answer))).is_err() {
@@ -35,13 +37,20 @@ pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work])) {
     }
 }
 
-/// One group. `Err` = no part was decided, or the outcome of all is unknown.
-fn commit_group(shared: &Shared, works: &[Work]) -> Result<Vec<Result<Outcome>>> {
+/// One group: the answers, and the sealed files that are to be unlinked. `Err` = no part was decided, or the outcome of
+/// all is unknown.
+fn commit_group(shared: &Shared, works: &[Work]) -> Result<(Vec<Result<Outcome>>, Vec<String>)> {
     let (changes, answers) = shared.read(|snapshot| decide_group(snapshot, works, shared.checkpoints_retained))?;
     if changes.is_empty() {
-        return Ok(answers);
+        return Ok((answers, Vec::new()));
     }
-    shared.with_database(|db| apply(db, &changes)).map_err(|e| {
+    let write = |db: &redb::Database| {
+        apply(db, &changes)?;
+        // Under the database's lock: a reopening counts anew, and must not count this twice.
+        shared.pressure.settle(0, changes.hot_bytes);
+        Ok(())
+    };
+    shared.with_database(write).map_err(|e| {
         if matches!(e.kind(), Kind::Bug | Kind::Invalid) {
             // Found before redb's commit: the transaction was dropped and changed nothing.
             return e;
@@ -50,5 +59,5 @@ fn commit_group(shared: &Shared, works: &[Work]) -> Result<Vec<Result<Outcome>>>
         shared.latch(&e);
         e
     })?;
-    Ok(answers)
+    Ok((answers, changes.dropped_files.into_values().collect()))
 }

@@ -6,7 +6,8 @@
 //! 2. a pipeline's epochs are committed one after the other, by its newest incarnation alone;
 //! 3. a stream's watermark, a segment's head and tail never go back, and head <= tail;
 //! 4. a blob is stored exactly while a manifest names it;
-//! 5. ids of streams and blobs are never used twice.
+//! 5. ids of streams, blobs and sealed files are never used twice;
+//! 6. the live counts of a sealed file are those of the index entries that name it.
 
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary};
 use crate::codec::chunk;
@@ -16,7 +17,8 @@ use crate::hash::MAX_PARALLELISM_MAX;
 use crate::ids::{Epoch, Generation, Incarnation, NAME_BYTES_MAX, Offset, Position, StreamId, StreamName};
 use crate::manifest::{BlobEntry, BlobId, Location};
 use crate::overlay::{Changes, Overlay, Snapshot};
-use crate::row::{ChunkKey, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow, equal_ranges};
+use crate::row::{ChunkKey, FileRow, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow, equal_ranges};
+use crate::sealed::writer::Group;
 use crate::stream::{EncodedChunk, StreamConfig, StreamRef};
 use bytes::Bytes;
 
@@ -34,6 +36,8 @@ pub(crate) enum Work {
     StartPipeline { name: String, max_parallelism: u32 },
     /// Put one blob in the place of several that lie side by side in a manifest.
     Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
+    /// Switch the index over to chunks in a sealed file that is durable already.
+    Seal { file: u64, row: FileRow, groups: Vec<Group> },
 }
 
 /// What it answers.
@@ -43,6 +47,8 @@ pub(crate) enum Outcome {
     Started(Incarnation, Option<CheckpointRecord>),
     /// False: the manifest has changed meanwhile, nothing was done.
     Folded(bool),
+    /// How many chunks of the file the index names now; 0 = it has no row, unlink it.
+    Sealed(u64),
 }
 
 impl Work {
@@ -58,7 +64,17 @@ impl Work {
             }
             Work::Part(Part::Marker(m)) => m.value.len(),
             Work::Fold { blob, .. } => blob.len(),
-            Work::CreateStream { .. } | Work::StartPipeline { .. } => 0,
+            Work::CreateStream { .. } | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+        }
+    }
+
+    /// Bytes of new chunks, that go to the hot file.
+    pub(crate) fn hot_bytes(&self) -> u64 {
+        let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len() as u64).sum::<u64>();
+        match self {
+            Work::Part(Part::Append(a)) => append(a),
+            Work::Part(Part::Epoch(e)) => e.outputs.iter().map(append).sum(),
+            _ => 0,
         }
     }
 }
@@ -101,6 +117,7 @@ fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Resu
         Work::CreateStream { name, config, exact, now_ms } => create_stream(o, name, *config, *exact, *now_ms),
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
+        Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
 
@@ -157,7 +174,8 @@ fn append(o: &mut Overlay<'_>, append: &Append) -> Result<Offset> {
     let first = row.tail;
     for chunk in &append.chunks {
         let entry = index_entry(&stream, chunk)?;
-        o.changes.chunks.insert(ChunkKey { segment, first: row.tail }, (entry, chunk.bytes.clone()));
+        o.changes.chunks.insert(ChunkKey { segment, first: row.tail }, (entry, Some(chunk.bytes.clone())));
+        o.changes.hot_bytes += i64::from(entry.bytes);
         row.tail = row.tail.plus(u64::from(entry.events));
         row.chunks += 1;
         row.bytes += u64::from(entry.bytes);
@@ -274,6 +292,7 @@ fn truncate(o: &mut Overlay<'_>, to: &Position) -> Result<()> {
         let key = ChunkKey { segment, first };
         o.changes.chunks.remove(&key);
         o.changes.dropped_chunks.insert(key);
+        seal::dropped(o, segment, &entry)?;
         row.chunks = row.chunks.saturating_sub(1);
         row.bytes = row.bytes.saturating_sub(u64::from(entry.bytes));
         row.raw_bytes = row.raw_bytes.saturating_sub(u64::from(entry.raw_bytes));
@@ -352,6 +371,8 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
     o.changes.dropped_blobs.extend(folded);
     Ok(Outcome::Folded(true))
 }
+
+mod seal;
 
 #[cfg(test)]
 mod tests;

@@ -2,18 +2,22 @@
 //!
 //! ```text
 //! DIR/LOCK      locked by the owner for as long as it runs; text: the owner's process id
-//! DIR/FORMAT    text: "tidemill data directory, format 1"
-//! DIR/hot.redb  everything (schema.rs)
+//! DIR/FORMAT    text: "tidemill data directory, format 2"
+//! DIR/hot.redb  everything that changes (schema.rs)
+//! DIR/sealed/   files of chunks (sealed/)
 //! ```
 
 use crate::error::{Error, Kind, Result};
-use crate::redb_io::{FULL, newer_format};
+use crate::format::{is_known, newer_format};
+use crate::redb_io::FULL;
 use crate::schema::{FORMAT_FILE, FORMAT_VERSION, HOT_FILE, LOCK_FILE};
+use crate::sealed::{LocalTier, Tier};
 use crate::store::BackendFactory;
 use redb::backends::FileBackend;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const FORMAT_PREFIX: &str = "tidemill data directory, format ";
 
@@ -76,7 +80,7 @@ fn check_format(dir: &Path) -> Result<()> {
         Ok(text) => {
             let version = text.trim().strip_prefix(FORMAT_PREFIX).and_then(|v| v.parse::<u32>().ok());
             match version {
-                Some(FORMAT_VERSION) => Ok(()),
+                Some(version) if is_known(version) => Ok(()),
                 Some(version) => Err(newer_format(version).context(format!("data directory {}", dir.display()))),
                 None => Err(Error::refused(format!(
                     "{} does not tell a format of tidemill: is this a data directory?",
@@ -90,16 +94,17 @@ fn check_format(dir: &Path) -> Result<()> {
     }
 }
 
-/// Notes the format of a directory whose redb file was found to have it.
+/// Notes the format of a directory whose redb file was found to have it, or was brought to it.
 pub(crate) fn note_format(dir: &Path) -> Result<()> {
     let path = dir.join(FORMAT_FILE);
     let aside = aside(&path);
     let write = || {
-        if path.try_exists()? {
+        let text = format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n");
+        if path.try_exists()? && fs::read_to_string(&path)? == text {
             return Ok(());
         }
         let mut file = File::create(&aside)?;
-        writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}")?;
+        file.write_all(text.as_bytes())?;
         drop(file);
         publish(&aside, &path)
     };
@@ -120,7 +125,7 @@ fn publish(aside: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// The redb file of a directory.
+/// The redb file of a directory, and its sealed files.
 pub(crate) struct HotFile(PathBuf);
 
 impl HotFile {
@@ -149,5 +154,13 @@ impl BackendFactory for HotFile {
 
     fn publish(&self) -> io::Result<()> {
         publish(&aside(&self.0), &self.0)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(fs::metadata(&self.0)?.len())
+    }
+
+    fn tier(&self) -> io::Result<Arc<dyn Tier>> {
+        Ok(Arc::new(LocalTier::new(self.0.parent().unwrap_or(Path::new(".")))?))
     }
 }

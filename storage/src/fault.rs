@@ -3,8 +3,12 @@
 //!
 //! Map: a [`FaultDisk`] outlives crashes; each [`FaultBackend`] is one opening of it, dead after the crash. Writes since
 //! the last sync are *pending*: a reader sees them, a crash keeps a subset of them drawn from the seed, torn at sectors.
+//! Sealed files lie on the same disk (`fault/tier.rs`).
 //! Invariant: what a returned sync covered survives every crash.
 
+mod tier;
+
+use crate::sealed::Tier;
 use crate::store::BackendFactory;
 use redb::{BackendError, StorageBackend};
 use std::collections::BTreeSet;
@@ -32,6 +36,7 @@ struct Disk {
     /// What survives whatever happens.
     durable: Vec<u8>,
     pending: Vec<Pending>,
+    files: tier::Files,
     seed: u64,
     syncs: u64,
     writes: u64,
@@ -112,6 +117,7 @@ impl Disk {
                 }
             }
         }
+        self.files.crash(&mut state);
         self.crashed = true;
     }
 
@@ -167,7 +173,7 @@ impl FaultDisk {
         if disk.crashed { Err(Error::other("the disk has crashed")) } else { Ok(disk) }
     }
 
-    /// Syncs so far, over all lives.
+    /// Syncs so far, over all lives, with those of sealed files.
     pub fn syncs(&self) -> u64 {
         self.lock().syncs
     }
@@ -218,6 +224,7 @@ impl FaultDisk {
         disk.crashed = false;
         disk.life += 1;
         disk.locks.clear();
+        disk.files.reboot();
         (disk.crash_at_sync, disk.fail_sync, disk.short_write) = (None, None, None);
     }
 
@@ -253,6 +260,15 @@ impl BackendFactory for FaultDisk {
         disk.sync();
         disk.published = true;
         Ok(())
+    }
+
+    fn size(&self) -> Result<u64> {
+        Ok(self.alive()?.seen.len() as u64)
+    }
+
+    fn tier(&self) -> Result<Arc<dyn Tier>> {
+        let life = self.alive()?.life;
+        Ok(Arc::new(tier::FaultTier { disk: self.clone(), life }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Durable streams, keyed state and checkpoints, in one redb file. Blocking; knows no wasm, no tokio, no HTTP.
+//! Durable streams, keyed state and checkpoints, in one redb file and the sealed files beside it. Blocking; knows no wasm, no tokio, no HTTP.
 //!
 //! Guarantees, whatever the process or the disk does between two syncs:
 //! 1. a part ([`Part`]) whose commit returned `Ok` is there for ever, whole; one that was refused left no trace; one that
@@ -10,31 +10,36 @@
 //! 5. bytes from disk are checked before they are believed: damage is `Corrupt`, names the place, and never panics.
 //!
 //! Map: [`Store`] is the door; `queue` -> `committer` -> `decide` (pure, on `overlay`) -> `redb_io` is the way of a part;
-//! `shared` holds the database; `codec` and [`schema`] own every byte and name on disk (docs/file-format.md).
+//! `shared` holds the database; [`sealed`] moves chunks out of it; `codec` and [`schema`] own every byte and name on disk (docs/file-format.md).
 
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod check;
 pub mod checkpoint;
 mod codec;
 pub mod commit;
 mod committer;
 mod decide;
+mod describe;
 mod directory;
 pub mod error;
 #[cfg(feature = "fault")]
 pub mod fault;
 mod fold;
+mod format;
 mod guard;
 pub mod hash;
 pub mod headers;
 pub mod ids;
 pub mod manifest;
 mod overlay;
+mod pressure;
 mod queue;
 mod redb_io;
 mod row;
 pub mod schema;
+pub mod sealed;
 mod shared;
 pub mod state;
 pub mod store;
@@ -43,11 +48,14 @@ pub mod time;
 pub mod timer;
 
 pub use batch::{Batch, Column, OptionalColumn};
+pub use check::{CheckReport, Fault};
 pub use checkpoint::*;
 pub use commit::*;
+pub use describe::{SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes};
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
+pub use sealed::{MoverStatus, SealReport, Tier};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
     Appender, EncodedChunk, ReadChunk, SegmentInfo, StreamConfig, StreamInfo, StreamRef, decode_chunk, encode_chunk,

@@ -6,7 +6,9 @@
 use crate::error::Result;
 use crate::ids::{Epoch, Offset, StreamId, StreamName};
 use crate::manifest::{BlobId, Manifest};
-use crate::row::{CheckpointRow, ChunkKey, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow};
+use crate::row::{
+    CheckpointRow, ChunkKey, FileRow, IndexEntry, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow,
+};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +19,9 @@ pub(crate) trait Snapshot {
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>>;
     /// The oldest chunks of a segment, at most `limit`, in order.
     fn oldest_chunks(&self, key: SegmentKey, limit: usize) -> Result<Vec<(Offset, IndexEntry)>>;
+    fn index_entry(&self, key: ChunkKey) -> Result<Option<IndexEntry>>;
+    fn file(&self, file: u64) -> Result<Option<FileRow>>;
+    fn sealed_segment(&self, key: SegmentKey) -> Result<Option<SealedSegmentRow>>;
     fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>>;
     fn checkpoint(&self, pipeline: &str, epoch: Epoch) -> Result<Option<CheckpointRow>>;
     /// Epochs with a checkpoint record.
@@ -25,6 +30,7 @@ pub(crate) trait Snapshot {
     fn marker(&self, name: &str) -> Result<Option<Bytes>>;
     fn next_stream(&self) -> Result<StreamId>;
     fn next_blob(&self) -> Result<BlobId>;
+    fn next_file(&self) -> Result<u64>;
 }
 
 /// A schedule's place: pipeline, epoch, operator, subtask.
@@ -36,8 +42,15 @@ pub(crate) struct Changes {
     pub(crate) names: BTreeMap<StreamName, StreamId>,
     pub(crate) streams: BTreeMap<StreamId, StreamRow>,
     pub(crate) segments: BTreeMap<SegmentKey, SegmentRow>,
-    pub(crate) chunks: BTreeMap<ChunkKey, (IndexEntry, Bytes)>,
+    /// With the bytes when they are hot; without, hot bytes that lie there go.
+    pub(crate) chunks: BTreeMap<ChunkKey, (IndexEntry, Option<Bytes>)>,
     pub(crate) dropped_chunks: BTreeSet<ChunkKey>,
+    pub(crate) files: BTreeMap<u64, FileRow>,
+    /// With their names: the files are unlinked when this is committed.
+    pub(crate) dropped_files: BTreeMap<u64, String>,
+    pub(crate) sealed_segments: BTreeMap<SegmentKey, SealedSegmentRow>,
+    /// How the bytes of all hot chunks change.
+    pub(crate) hot_bytes: i64,
     pub(crate) pipelines: BTreeMap<String, PipelineRow>,
     pub(crate) checkpoints: BTreeMap<(String, Epoch), CheckpointRow>,
     /// Their schedules go with them.
@@ -49,6 +62,7 @@ pub(crate) struct Changes {
     pub(crate) markers: BTreeMap<String, Bytes>,
     pub(crate) next_stream: Option<StreamId>,
     pub(crate) next_blob: Option<BlobId>,
+    pub(crate) next_file: Option<u64>,
 }
 
 impl Changes {
@@ -58,6 +72,9 @@ impl Changes {
             && self.segments.is_empty()
             && self.chunks.is_empty()
             && self.dropped_chunks.is_empty()
+            && self.files.is_empty()
+            && self.dropped_files.is_empty()
+            && self.sealed_segments.is_empty()
             && self.pipelines.is_empty()
             && self.checkpoints.is_empty()
             && self.dropped_checkpoints.is_empty()
@@ -77,7 +94,23 @@ impl Changes {
         self.manifests.extend(upper.manifests);
         self.markers.extend(upper.markers);
         self.schedules.extend(upper.schedules);
-        put_and_drop(&mut self.chunks, &mut self.dropped_chunks, upper.chunks, upper.dropped_chunks);
+        for (key, chunk) in upper.chunks {
+            self.dropped_chunks.remove(&key);
+            self.chunks.insert(key, chunk);
+        }
+        for key in upper.dropped_chunks {
+            // A new hot chunk was never written; a sealed one has taken the place of one that was.
+            if !matches!(self.chunks.remove(&key), Some((_, Some(_)))) {
+                self.dropped_chunks.insert(key);
+            }
+        }
+        self.files.extend(upper.files);
+        for (file, name) in upper.dropped_files {
+            self.files.remove(&file);
+            self.dropped_files.insert(file, name);
+        }
+        self.sealed_segments.extend(upper.sealed_segments);
+        self.hot_bytes += upper.hot_bytes;
         put_and_drop(&mut self.blobs, &mut self.dropped_blobs, upper.blobs, upper.dropped_blobs);
         for (pipeline, epoch) in &upper.dropped_checkpoints {
             self.schedules.retain(|(p, e, _, _), _| p != pipeline || e != epoch);
@@ -90,6 +123,7 @@ impl Changes {
         );
         self.next_stream = upper.next_stream.or(self.next_stream);
         self.next_blob = upper.next_blob.or(self.next_blob);
+        self.next_file = upper.next_file.or(self.next_file);
     }
 }
 
@@ -135,12 +169,32 @@ impl Snapshot for Overlay<'_> {
     fn oldest_chunks(&self, key: SegmentKey, limit: usize) -> Result<Vec<(Offset, IndexEntry)>> {
         let all = ChunkKey { segment: key, first: Offset(0) }..=ChunkKey { segment: key, first: Offset(u64::MAX) };
         let dropped = self.changes.dropped_chunks.range(all.clone()).count();
-        let mut chunks = self.base.oldest_chunks(key, limit.saturating_add(dropped))?;
-        chunks.retain(|(first, _)| !self.changes.dropped_chunks.contains(&ChunkKey { segment: key, first: *first }));
-        // Offsets only grow: what this group adds comes after what is there.
+        let below = self.base.oldest_chunks(key, limit.saturating_add(dropped))?;
+        let mut chunks: BTreeMap<Offset, IndexEntry> = below.into_iter().collect();
+        chunks.retain(|first, _| !self.changes.dropped_chunks.contains(&ChunkKey { segment: key, first: *first }));
         chunks.extend(self.changes.chunks.range(all).map(|(k, (entry, _))| (k.first, *entry)));
-        chunks.truncate(limit);
-        Ok(chunks)
+        Ok(chunks.into_iter().take(limit).collect())
+    }
+
+    fn index_entry(&self, key: ChunkKey) -> Result<Option<IndexEntry>> {
+        if self.changes.dropped_chunks.contains(&key) {
+            return Ok(None);
+        }
+        match self.changes.chunks.get(&key) {
+            Some((entry, _)) => Ok(Some(*entry)),
+            None => self.base.index_entry(key),
+        }
+    }
+
+    fn file(&self, file: u64) -> Result<Option<FileRow>> {
+        if self.changes.dropped_files.contains_key(&file) {
+            return Ok(None);
+        }
+        self.changes.files.get(&file).map_or_else(|| self.base.file(file), |row| Ok(Some(row.clone())))
+    }
+
+    fn sealed_segment(&self, key: SegmentKey) -> Result<Option<SealedSegmentRow>> {
+        self.changes.sealed_segments.get(&key).map_or_else(|| self.base.sealed_segment(key), |row| Ok(Some(*row)))
     }
 
     fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>> {
@@ -185,5 +239,9 @@ impl Snapshot for Overlay<'_> {
 
     fn next_blob(&self) -> Result<BlobId> {
         self.changes.next_blob.map_or_else(|| self.base.next_blob(), Ok)
+    }
+
+    fn next_file(&self) -> Result<u64> {
+        self.changes.next_file.map_or_else(|| self.base.next_file(), Ok)
     }
 }

@@ -3,8 +3,9 @@
 
 use crate::decide::{Outcome, Work};
 use crate::error::{Error, Result};
+use crate::pressure::Pressure;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 pub(crate) type OnOutcome = Box<dyn FnOnce(Result<Outcome>) + Send>;
@@ -29,11 +30,13 @@ pub(crate) struct Queue {
     taken: Condvar,
     parts_max: usize,
     bytes_max: usize,
+    pressure: Arc<Pressure>,
 }
 
 impl Queue {
-    pub(crate) fn new(parts_max: usize, bytes_max: usize) -> Queue {
+    pub(crate) fn new(parts_max: usize, bytes_max: usize, pressure: Arc<Pressure>) -> Queue {
         Queue {
+            pressure,
             waiting: Mutex::default(),
             added: Condvar::new(),
             taken: Condvar::new(),
@@ -47,9 +50,10 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while the queue is full; a job bigger than the bound goes in alone.
+    /// Waits while the hot file or the queue is full; a job bigger than the bound goes in alone.
     pub(crate) fn push(&self, job: Job) {
         let bytes = job.work.bytes();
+        self.pressure.admit(job.work.hot_bytes(), !self.is_taker());
         let mut waiting = self.lock();
         let full = |w: &Waiting| {
             w.jobs.len() >= self.parts_max || (!w.jobs.is_empty() && w.bytes.saturating_add(bytes) > self.bytes_max)
@@ -59,6 +63,7 @@ impl Queue {
         }
         if waiting.closed {
             drop(waiting);
+            self.pressure.settle(job.work.hot_bytes(), 0);
             (job.on_done)(Err(closed()));
             return;
         }
@@ -86,6 +91,7 @@ impl Queue {
     /// No more is let in; what waits is still taken.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
+        self.pressure.close();
         self.added.notify_all();
         self.taken.notify_all();
     }

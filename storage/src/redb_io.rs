@@ -1,17 +1,18 @@
 //! Rows and bytes in and out of redb: [`RedbSnapshot`] reads one read transaction, [`apply`] writes a group's changes in
-//! one write transaction. The only file, with `store.rs` and `shared.rs`, that knows redb's calls.
+//! one write transaction. The only file, with `store.rs`, `shared.rs` and `format.rs`, that knows redb's calls.
 
 use crate::codec::{
-    after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_chunk_key, decode_row,
-    decode_text_key, encode_row, manifest_key, schedule_key, schedule_key_owner, segment_key, stream_key, text_key,
-    text_prefix,
+    after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_blob_key, decode_chunk_key,
+    decode_file_key, decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key,
+    manifest_key_operator, schedule_key, schedule_key_owner, segment_key, stream_key, text_key, text_prefix,
 };
 use crate::error::{Error, Kind, Result};
-use crate::hash::HASH_NAME;
 use crate::ids::{Epoch, Offset, StreamId, StreamName};
 use crate::manifest::{BlobEntry, BlobId, Location, Manifest};
 use crate::overlay::{Changes, Snapshot};
-use crate::row::{CheckpointRow, ChunkKey, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow};
+use crate::row::{
+    CheckpointRow, ChunkKey, FileRow, IndexEntry, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow,
+};
 use crate::schema::{self, BytesTable};
 use bytes::Bytes;
 use redb::{Database, ReadOnlyTable, ReadTransaction, WriteTransaction};
@@ -45,7 +46,7 @@ pub(crate) fn redb_error(doing: &str, error: impl Into<redb::Error>) -> Error {
     Error::new(kind, format!("{doing}: {error}{mend}"))
 }
 
-fn read_error(error: impl Into<redb::Error>) -> Error {
+pub(crate) fn read_error(error: impl Into<redb::Error>) -> Error {
     redb_error("reading the store", error)
 }
 
@@ -155,46 +156,98 @@ impl RedbSnapshot {
         Ok(out)
     }
 
-    /// Index entries of a segment from the chunk that holds `offset` on (or would: check), until `each` says false.
-    pub(crate) fn chunks_from(
-        &self,
-        segment: SegmentKey,
-        offset: Offset,
-        mut each: impl FnMut(ChunkKey, IndexEntry) -> Result<bool>,
-    ) -> Result<()> {
+    /// Where the chunk starts that holds `offset` (or would: check); none when all start later.
+    pub(crate) fn holder(&self, segment: SegmentKey, offset: Offset) -> Result<Option<Offset>> {
         let key = |first| chunk_key(ChunkKey { segment, first });
         let table = self.table(schema::CHUNK_INDEX)?;
-        let lowest = key(Offset(0));
-        let at = key(offset);
+        let (lowest, at) = (key(Offset(0)), key(offset));
         let holder = table.range::<&[u8]>(&lowest[..]..=&at[..]).map_err(read_error)?.next_back();
-        let start = match holder {
-            Some(item) => item.map_err(read_error)?.0.value().to_vec(),
-            None => return Ok(()),
-        };
-        let end = key(Offset(u64::MAX));
-        self.scan(schema::CHUNK_INDEX, &start, Some(&end[..]), |(key, value)| {
+        holder.map(|item| Ok(decode_chunk_key(item.map_err(read_error)?.0.value())?.first)).transpose()
+    }
+
+    /// A hot chunk's bytes as they lie there; none when the table has none.
+    pub(crate) fn hot_chunk(&self, key: ChunkKey) -> Result<Option<Bytes>> {
+        self.bytes(schema::HOT_CHUNKS, &chunk_key(key))
+    }
+
+    /// Index entries of a segment that start at `from` or later, until `each` says false.
+    pub(crate) fn chunks_starting_at(
+        &self,
+        segment: SegmentKey,
+        from: Offset,
+        mut each: impl FnMut(ChunkKey, Result<IndexEntry>) -> Result<bool>,
+    ) -> Result<()> {
+        let key = |first| chunk_key(ChunkKey { segment, first });
+        self.scan(schema::CHUNK_INDEX, &key(from)[..], Some(&key(Offset(u64::MAX))[..]), |(key, value)| {
             let key = decode_chunk_key(key)?;
-            each(key, decode_row(value, || index_name(key))?)
+            each(key, decode_row(value, || index_name(key)))
         })
     }
 
-    /// A chunk's bytes as they lie there, unchecked but for their length.
-    pub(crate) fn chunk(&self, key: ChunkKey, entry: &IndexEntry) -> Result<Bytes> {
-        match entry.location {
-            Location::Hot => {
-                let bytes = self.bytes(schema::HOT_CHUNKS, &chunk_key(key))?;
-                let bytes = bytes.ok_or_else(|| Error::corrupt("the index names a chunk that is not there"))?;
-                if bytes.len() != entry.bytes as usize {
-                    return Err(Error::corrupt(format!(
-                        "the chunk has {} bytes, the index says {}",
-                        bytes.len(),
-                        entry.bytes
-                    )));
-                }
-                Ok(bytes)
+    /// Operators of a pipeline that have a manifest.
+    pub(crate) fn operators(&self, pipeline: &str) -> Result<Vec<String>> {
+        let prefix = text_prefix(pipeline);
+        let mut out = Vec::new();
+        self.scan_prefix(schema::MANIFESTS, &prefix, |(key, _)| {
+            out.push(manifest_key_operator(key, &prefix)?);
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// The ids of all hot state blobs.
+    pub(crate) fn blob_ids(&self) -> Result<BTreeSet<BlobId>> {
+        let mut out = BTreeSet::new();
+        self.scan(schema::HOT_BLOBS, &[], None, |(key, _)| {
+            out.insert(decode_blob_key(key)?);
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// What is wrong with the markers that cannot be read.
+    pub(crate) fn bad_markers(&self) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        self.scan(schema::MARKERS, &[], None, |(key, value)| {
+            let name = decode_text_key(key)?;
+            if let Err(e) = decode_row::<Vec<u8>>(value, || format!("marker {name}")) {
+                out.push(e.to_string());
             }
-            Location::Sealed { file, .. } => Err(no_sealed_files(file)),
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// All segments with a row.
+    pub(crate) fn segments(&self) -> Result<Vec<(SegmentKey, Result<SegmentRow>)>> {
+        let mut out = Vec::new();
+        self.scan(schema::SEGMENTS, &[], None, |(key, value)| {
+            let key = decode_segment_key(key)?;
+            out.push((key, decode_row(value, || segment_name(key))));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// All sealed files.
+    pub(crate) fn files(&self) -> Result<Vec<(u64, Result<FileRow>)>> {
+        let mut out = Vec::new();
+        self.scan(schema::SEALED_FILES, &[], None, |(key, value)| {
+            let file = decode_file_key(key)?;
+            out.push((file, decode_row(value, || format!("the row of sealed file {file}"))));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// Bytes of all hot chunks, as the rows of the segments count them. A row that cannot be read counts nothing.
+    pub(crate) fn hot_chunk_bytes(&self) -> Result<u64> {
+        let mut sum = 0u64;
+        for (key, row) in self.segments()? {
+            let sealed = self.sealed_segment(key).ok().flatten().unwrap_or_default();
+            sum = sum.saturating_add(row.map_or(0, |row| row.bytes.saturating_sub(sealed.bytes)));
         }
+        Ok(sum)
     }
 
     /// A state blob, checked against its entry.
@@ -208,13 +261,15 @@ impl RedbSnapshot {
                 }
                 Ok(bytes)
             }
-            Location::Sealed { file, .. } => Err(no_sealed_files(file)),
+            Location::Sealed { file, .. } => Err(Error::refused(format!(
+                "the state lies in sealed file {file}, which this version cannot read: use a newer one"
+            ))),
         }
     }
 }
 
-fn no_sealed_files(file: u64) -> Error {
-    Error::refused(format!("the bytes lie in sealed file {file}, which this version cannot read: use a newer one"))
+fn segment_name(key: SegmentKey) -> String {
+    format!("the row of stream {}, segment {}", key.stream, key.segment)
 }
 
 fn index_name(key: ChunkKey) -> String {
@@ -231,8 +286,20 @@ impl Snapshot for RedbSnapshot {
     }
 
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>> {
-        self.row(schema::SEGMENTS, &segment_key(key), || {
-            format!("the row of stream {}, segment {}", key.stream, key.segment)
+        self.row(schema::SEGMENTS, &segment_key(key), || segment_name(key))
+    }
+
+    fn index_entry(&self, key: ChunkKey) -> Result<Option<IndexEntry>> {
+        self.row(schema::CHUNK_INDEX, &chunk_key(key), || index_name(key))
+    }
+
+    fn file(&self, file: u64) -> Result<Option<FileRow>> {
+        self.row(schema::SEALED_FILES, &file_key(file), || format!("the row of sealed file {file}"))
+    }
+
+    fn sealed_segment(&self, key: SegmentKey) -> Result<Option<SealedSegmentRow>> {
+        self.row(schema::SEALED_SEGMENTS, &segment_key(key), || {
+            format!("the sealed part of stream {}, segment {}", key.stream, key.segment)
         })
     }
 
@@ -285,15 +352,19 @@ impl Snapshot for RedbSnapshot {
     fn next_blob(&self) -> Result<BlobId> {
         self.meta_number(schema::META_NEXT_BLOB).map(BlobId)
     }
+
+    fn next_file(&self) -> Result<u64> {
+        self.meta_number(schema::META_NEXT_FILE)
+    }
 }
 
-fn write_error(error: impl Into<redb::Error>) -> Error {
+pub(crate) fn write_error(error: impl Into<redb::Error>) -> Error {
     redb_error("writing the store", error)
 }
 
 /// Starts a write transaction as all of ours are: durable, and with the allocator state saved, so that opening after
 /// a crash takes milliseconds whatever the size.
-fn begin_write(db: &Database) -> Result<WriteTransaction> {
+pub(crate) fn begin_write(db: &Database) -> Result<WriteTransaction> {
     let mut txn = db.begin_write().map_err(write_error)?;
     txn.set_durability(redb::Durability::Immediate).map_err(write_error)?;
     txn.set_quick_repair(true);
@@ -349,9 +420,15 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     put_rows(&txn, schema::STREAMS, changes.streams.iter().map(|(k, v)| (stream_key(*k), v)))?;
     put_rows(&txn, schema::SEGMENTS, changes.segments.iter().map(|(k, v)| (segment_key(*k), v)))?;
     put_rows(&txn, schema::CHUNK_INDEX, changes.chunks.iter().map(|(k, v)| (chunk_key(*k), v.0)))?;
-    put_all(&txn, schema::HOT_CHUNKS, changes.chunks.iter().map(|(k, v)| (chunk_key(*k), Ok(&v.1))))?;
+    let hot = changes.chunks.iter().filter_map(|(k, v)| Some((chunk_key(*k), Ok(v.1.as_ref()?))));
+    put_all(&txn, schema::HOT_CHUNKS, hot)?;
+    let sealed = changes.chunks.iter().filter(|(_, v)| v.1.is_none()).map(|(k, _)| chunk_key(*k));
+    remove_all(&txn, schema::HOT_CHUNKS, sealed)?;
     remove_all(&txn, schema::CHUNK_INDEX, changes.dropped_chunks.iter().map(|k| chunk_key(*k)))?;
     remove_all(&txn, schema::HOT_CHUNKS, changes.dropped_chunks.iter().map(|k| chunk_key(*k)))?;
+    put_rows(&txn, schema::SEALED_FILES, changes.files.iter().map(|(k, v)| (file_key(*k), v)))?;
+    remove_all(&txn, schema::SEALED_FILES, changes.dropped_files.keys().map(|k| file_key(*k)))?;
+    put_rows(&txn, schema::SEALED_SEGMENTS, changes.sealed_segments.iter().map(|(k, v)| (segment_key(*k), v)))?;
     put_rows(&txn, schema::PIPELINES, changes.pipelines.iter().map(|(k, v)| (text_key(k), v)))?;
     let checkpoints = changes.checkpoints.iter().map(|((p, e), v)| (checkpoint_key(p, *e), v));
     put_rows(&txn, schema::CHECKPOINTS, checkpoints)?;
@@ -371,66 +448,10 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
         let counters = [
             (schema::META_NEXT_STREAM, changes.next_stream.map(|id| id.0)),
             (schema::META_NEXT_BLOB, changes.next_blob.map(|id| id.0)),
+            (schema::META_NEXT_FILE, changes.next_file),
         ];
         for (key, value) in counters.into_iter().filter_map(|(key, value)| Some((key, value?))) {
             meta.insert(key, &value.to_le_bytes()[..]).map_err(write_error)?;
-        }
-    }
-    txn.commit().map_err(write_error)
-}
-
-/// Checks that this program may use the store.
-pub(crate) fn check_format(txn: &ReadTransaction) -> Result<()> {
-    let table = match txn.open_table(schema::META) {
-        Ok(table) => table,
-        Err(redb::TableError::TableDoesNotExist(_)) => {
-            return Err(Error::refused("this redb file is not one of tidemill's: use another --data-dir"));
-        }
-        Err(e) => return Err(read_error(e)),
-    };
-    let get = |key| Ok::<_, Error>(table.get(key).map_err(read_error)?.map(|g| g.value().to_vec()));
-    let version = get(schema::META_FORMAT)?.and_then(|v| v.first_chunk::<4>().map(|v| u32::from_le_bytes(*v)));
-    match version {
-        Some(schema::FORMAT_VERSION) => {}
-        Some(version) => return Err(newer_format(version)),
-        None => return Err(Error::corrupt("meta: the format version is missing; restore a backup")),
-    }
-    match get(schema::META_HASH)? {
-        Some(name) if name == HASH_NAME.as_bytes() => Ok(()),
-        Some(name) => Err(Error::refused(format!(
-            "keys were routed by hash {}, this program knows {HASH_NAME}: use the program that wrote the data",
-            String::from_utf8_lossy(&name)
-        ))),
-        None => Err(Error::corrupt("meta: the hash name is missing; restore a backup")),
-    }
-}
-
-/// The refusal of another format.
-pub(crate) fn newer_format(version: u32) -> Error {
-    Error::refused(format!(
-        "the data has format {version}, this program knows format {}: use a newer tidemill, nothing was changed",
-        schema::FORMAT_VERSION
-    ))
-}
-
-/// Makes the tables of an empty store.
-pub(crate) fn initialise(db: &Database) -> Result<()> {
-    let txn = begin_write(db)?;
-    {
-        let mut meta = txn.open_table(schema::META).map_err(write_error)?;
-        let id = [(); 2].map(|()| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0).to_le_bytes());
-        let entries: [(&str, &[u8]); 5] = [
-            (schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes()),
-            (schema::META_HASH, HASH_NAME.as_bytes()),
-            (schema::META_DIRECTORY_ID, id.as_flattened()),
-            (schema::META_NEXT_STREAM, &1u64.to_le_bytes()),
-            (schema::META_NEXT_BLOB, &1u64.to_le_bytes()),
-        ];
-        for (key, value) in entries {
-            meta.insert(key, value).map_err(write_error)?;
-        }
-        for table in schema::ALL {
-            txn.open_table(table).map_err(write_error)?;
         }
     }
     txn.commit().map_err(write_error)

@@ -70,6 +70,28 @@ pub(crate) struct IndexEntry {
     pub(crate) crc: u32,
 }
 
+/// A sealed file. Invariant: the live counts are those of the index entries that name it, and there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileRow {
+    /// Its name in the tier.
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    /// crc32c of all its bytes.
+    pub(crate) crc: u32,
+    pub(crate) live_chunks: u64,
+    pub(crate) live_bytes: u64,
+}
+
+/// How much of a segment lies in sealed files: a prefix. Invariant: the sums are those of its sealed index entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SealedSegmentRow {
+    /// Chunks that start below it are sealed, those from it on hot.
+    pub(crate) until: Offset,
+    pub(crate) chunks: u64,
+    /// As the index counts them.
+    pub(crate) bytes: u64,
+}
+
 /// A pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PipelineRow {

@@ -2,18 +2,21 @@
 //!
 //! FORMAT_VERSION counts changes that an older program would misread. The `meta` table and its keys `format` and
 //! `hash` keep their encoding for ever, so that any program can tell whether it may open a store.
+//! Format 2 added `next_file`, `sealed_files` and `sealed_segments`; a store of format 1 is brought to 2 when it is opened.
 //! Retired names (never to be used again): none yet.
 
 use redb::TableDefinition;
 
 /// The format this program reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest format that this program opens, and brings to its own.
+pub const FORMAT_VERSION_OLDEST: u32 = 1;
 
 /// The redb file in a data directory.
 pub const HOT_FILE: &str = "hot.redb";
 /// The file whose lock is the ownership of a data directory; holds the owner's process id.
 pub const LOCK_FILE: &str = "LOCK";
-/// Text file that tells the format before redb is touched: `tidemill data directory, format 1`.
+/// Text file that tells the format before redb is touched: `tidemill data directory, format 2`.
 pub const FORMAT_FILE: &str = "FORMAT";
 
 pub(crate) type BytesTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -30,6 +33,9 @@ pub(crate) const META_DIRECTORY_ID: &str = "directory_id";
 pub(crate) const META_NEXT_STREAM: &str = "next_stream";
 /// u64 LE: the next blob id.
 pub(crate) const META_NEXT_BLOB: &str = "next_blob";
+
+/// u64 LE: the number of the next sealed file.
+pub(crate) const META_NEXT_FILE: &str = "next_file";
 
 /// Stream name -> stream id in a row.
 pub(crate) const STREAM_NAMES: BytesTable = TableDefinition::new("stream_names");
@@ -53,9 +59,13 @@ pub(crate) const MANIFESTS: BytesTable = TableDefinition::new("manifests");
 pub(crate) const HOT_BLOBS: BytesTable = TableDefinition::new("hot_blobs");
 /// Marker name -> value in a row.
 pub(crate) const MARKERS: BytesTable = TableDefinition::new("markers");
+/// File number -> [`crate::row::FileRow`].
+pub(crate) const SEALED_FILES: BytesTable = TableDefinition::new("sealed_files");
+/// (stream, segment) -> [`crate::row::SealedSegmentRow`]; none = nothing of it was ever sealed.
+pub(crate) const SEALED_SEGMENTS: BytesTable = TableDefinition::new("sealed_segments");
 
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 11] = [
+pub(crate) const ALL: [BytesTable; 13] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -67,4 +77,6 @@ pub(crate) const ALL: [BytesTable; 11] = [
     MANIFESTS,
     HOT_BLOBS,
     MARKERS,
+    SEALED_FILES,
+    SEALED_SEGMENTS,
 ];

@@ -5,13 +5,17 @@
 //! file's lock is free again) and opened anew.
 
 use crate::error::{Error, Kind, Result};
+use crate::format::{check_format, initialise, upgrade};
 use crate::guard::guarded;
+use crate::pressure::Pressure;
 use crate::queue::closed;
-use crate::redb_io::{RedbSnapshot, check_format, initialise, redb_error};
+use crate::redb_io::{RedbSnapshot, redb_error};
+use crate::schema::FORMAT_VERSION;
+use crate::sealed::Tier;
 use crate::store::BackendFactory;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 use std::io;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A factory with its backend's type forgotten.
 pub(crate) trait OpenDatabase: Send + Sync {
@@ -19,6 +23,7 @@ pub(crate) trait OpenDatabase: Send + Sync {
     fn make(&self, builder: &Builder) -> Result<()>;
     fn writable(&self, builder: &Builder) -> Result<Database, DatabaseError>;
     fn read_only(&self, builder: &Builder) -> Result<ReadOnlyDatabase, DatabaseError>;
+    fn size(&self) -> io::Result<u64>;
 }
 
 impl<F: BackendFactory> OpenDatabase for F {
@@ -42,12 +47,19 @@ impl<F: BackendFactory> OpenDatabase for F {
     fn read_only(&self, builder: &Builder) -> Result<ReadOnlyDatabase, DatabaseError> {
         builder.open_read_only_with_backend(self.backend()?)
     }
+
+    fn size(&self) -> io::Result<u64> {
+        BackendFactory::size(self)
+    }
 }
 
 pub(crate) struct Shared {
     factory: Box<dyn OpenDatabase>,
     cache_bytes: usize,
     pub(crate) checkpoints_retained: usize,
+    /// Where the sealed files lie.
+    pub(crate) tier: Arc<dyn Tier>,
+    pub(crate) pressure: Arc<Pressure>,
     /// None once closed.
     database: RwLock<Option<Database>>,
     /// Why nothing goes any more until it is reopened.
@@ -59,15 +71,20 @@ impl Shared {
         factory: impl BackendFactory,
         cache_bytes: usize,
         checkpoints_retained: usize,
+        hot_bytes_max: u64,
     ) -> Result<Shared> {
+        let tier = factory.tier().map_err(|e| redb_error("looking for the sealed files", e))?;
         let shared = Shared {
             factory: Box::new(factory),
             cache_bytes,
             checkpoints_retained,
+            tier,
+            pressure: Arc::new(Pressure::new(hot_bytes_max)),
             database: RwLock::new(None),
             failed: Mutex::new(None),
         };
         let database = shared.open_database()?;
+        shared.count_hot(&database)?;
         *shared.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
         Ok(shared)
     }
@@ -92,8 +109,27 @@ impl Shared {
             let e = redb_error("opening the store", e);
             if e.kind() == Kind::Refused { e.context("another process owns it; stop that one") } else { e }
         })?;
-        check_format(&database.begin_read().map_err(|e| redb_error("opening the store", e))?)?;
+        let format = check_format(&database.begin_read().map_err(|e| redb_error("opening the store", e))?)?;
+        if format != FORMAT_VERSION {
+            upgrade(&database)?;
+        }
         Ok(database)
+    }
+
+    fn count_hot(&self, database: &Database) -> Result<()> {
+        let txn = database.begin_read().map_err(|e| redb_error("opening the store", e))?;
+        // A damaged page must not keep the rest of the store from being read.
+        let counted = guarded(|| RedbSnapshot::new(txn).hot_chunk_bytes());
+        self.pressure.set_hot(counted.unwrap_or(Ok(0)).or_else(|e| match e.kind() {
+            Kind::Corrupt => Ok(0),
+            _ => Err(e),
+        })?);
+        Ok(())
+    }
+
+    /// Bytes of the hot file.
+    pub(crate) fn hot_file_bytes(&self) -> Result<u64> {
+        self.factory.size().map_err(|e| redb_error("looking at the hot file", e))
     }
 
     /// Runs `f` on the database. An error that redb has latched latches us, too.
@@ -131,6 +167,8 @@ impl Shared {
         if failed.is_none() {
             tracing::warn!(error = %why, "the store is latched until it is reopened");
             *failed = Some(why.clone());
+            // The mover stands still: whoever waits for it must hear why.
+            self.pressure.set_latched(true);
         }
     }
 
@@ -142,8 +180,11 @@ impl Shared {
         // Dropped before the new one opens: it holds the file's lock.
         let old = database.take();
         let _ = guarded(|| drop(old));
-        *database = Some(self.open_database()?);
+        let reopened = self.open_database()?;
+        self.count_hot(&reopened)?;
+        *database = Some(reopened);
         *self.failed() = None;
+        self.pressure.set_latched(false);
         Ok(true)
     }
 

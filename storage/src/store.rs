@@ -1,15 +1,19 @@
 //! The store: the one door to everything durable. Reads go to one snapshot each (`shared.rs`), writes are parts for the
 //! committer's thread (`queue.rs`, `committer.rs`); the host holds clones of it everywhere.
 
+use crate::check::{self, CheckReport};
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
 use crate::decide::{Outcome, Work};
+use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
+use crate::sealed::mover::{self, Mover};
+use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
 use crate::{committer, fold, state};
@@ -32,6 +36,11 @@ pub struct StoreOptions {
     pub checkpoints_retained: usize,
     /// Blobs of similar size in a manifest before they are folded into one; 0 = never in the background.
     pub state_fold_blobs: usize,
+    /// Bytes of chunks in the hot file beyond which they move to sealed files, down to half of it. At twice of it appends and
+    /// epochs wait for the mover. `u64::MAX` = chunks move and files are unlinked only by [`Store::seal`].
+    pub hot_bytes_max: u64,
+    /// Bytes that a sealed file aims at.
+    pub sealed_file_bytes: u64,
     /// Most bytes of parts that wait or share one commit; submitters wait beyond it.
     pub queue_bytes: usize,
     /// Most parts that wait or share one commit; submitters wait beyond it.
@@ -46,6 +55,8 @@ impl Default for StoreOptions {
             cache_bytes: 64 << 20,
             checkpoints_retained: 10,
             state_fold_blobs: 8,
+            hot_bytes_max: 256 << 20,
+            sealed_file_bytes: 32 << 20,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
             clock: Arc::new(|| 0),
@@ -59,13 +70,15 @@ impl std::fmt::Debug for StoreOptions {
             .field("cache_bytes", &self.cache_bytes)
             .field("checkpoints_retained", &self.checkpoints_retained)
             .field("state_fold_blobs", &self.state_fold_blobs)
+            .field("hot_bytes_max", &self.hot_bytes_max)
+            .field("sealed_file_bytes", &self.sealed_file_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
             .finish_non_exhaustive()
     }
 }
 
-/// Where the redb file lies. Each opening and reopening asks for a fresh backend. Tests hand in `fault::FaultDisk`.
+/// Where the redb file and the sealed files lie. Each opening and reopening asks for a fresh backend. Tests hand in `fault::FaultDisk`.
 pub trait BackendFactory: Send + Sync + 'static {
     /// The backend.
     type Backend: redb::StorageBackend;
@@ -81,6 +94,12 @@ pub trait BackendFactory: Send + Sync + 'static {
 
     /// Puts what was made aside, and is closed, in the store's place: at once, and durably.
     fn publish(&self) -> std::io::Result<()>;
+
+    /// Bytes of the store's file.
+    fn size(&self) -> std::io::Result<u64>;
+
+    /// Where the sealed files lie.
+    fn tier(&self) -> std::io::Result<Arc<dyn Tier>>;
 }
 
 /// What a run of a pipeline starts with.
@@ -108,6 +127,7 @@ struct Inner {
     options: StoreOptions,
     shared: Arc<Shared>,
     queue: Arc<Queue>,
+    mover: Arc<Mover>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -121,6 +141,7 @@ const FOLD_REQUESTS_MAX: usize = 256;
 impl Inner {
     fn close(&self) {
         self.queue.close();
+        self.mover.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A callback may drop the last handle, on a thread of our own: it cannot wait for itself.
         let ours = threads.iter().any(|handle| handle.thread().id() == thread::current().id());
@@ -173,8 +194,11 @@ impl Store {
     }
 
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
-        let shared = Arc::new(Shared::open(factory, options.cache_bytes, options.checkpoints_retained)?);
-        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes));
+        let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, .. } = options;
+        let shared = Arc::new(Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max)?);
+        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone()));
+        let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, options.sealed_file_bytes));
+        mover.remove_orphans_at_open();
         let (ask, asked) = bounded::<(String, String)>(FOLD_REQUESTS_MAX);
         let mut threads = Vec::new();
         let fold_at = options.state_fold_blobs;
@@ -182,23 +206,34 @@ impl Store {
             let (shared, queue) = (shared.clone(), queue.clone());
             threads.push(spawn("store-fold", move || fold_all(&shared, &queue, fold_at, &asked))?);
         }
-        let (committer_shared, committer_queue) = (shared.clone(), queue.clone());
+        if hot_bytes_max < u64::MAX {
+            let mover = mover.clone();
+            threads.push(spawn("store-move", move || mover::run(&mover))?);
+        }
+        let (committer_shared, committer_queue, waker) = (shared.clone(), queue.clone(), mover.clone());
         threads.push(spawn("store-commit", move || {
-            committer::run(&committer_shared, &committer_queue, |works| {
+            committer::run(&committer_shared, &committer_queue, |works, unlinked| {
+                if waker.unlink_later(unlinked) || committer_shared.pressure.is_high() {
+                    waker.wake();
+                }
                 for (pipeline, operator) in fold::changed(works) {
                     // Full or gone: the next commit asks again.
                     let _ = ask.try_send((pipeline.to_string(), operator.to_string()));
                 }
             });
         })?);
-        let inner = Inner { options, shared, queue, threads: Mutex::new(threads), lock: Mutex::new(lock) };
+        let inner = Inner { options, shared, queue, mover, threads: Mutex::new(threads), lock: Mutex::new(lock) };
         Ok(Store { inner: Arc::new(inner) })
     }
 
     /// After an I/O error: drops the handle and opens again. True = it was reopened. Parts whose outcome was unknown
     /// are then committed or not: look.
     pub fn reopen_if_failed(&self) -> Result<bool> {
-        self.inner.shared.reopen_if_failed()
+        let reopened = self.inner.shared.reopen_if_failed()?;
+        if reopened {
+            self.inner.mover.doubt();
+        }
+        Ok(reopened)
     }
 
     /// Finishes what waits and closes the file; afterwards every call is `Unavailable`.
@@ -248,7 +283,42 @@ impl Store {
     /// keep below `max_bytes`; nothing at the tail. `Truncated` below the head or in another generation; `Corrupt`
     /// names stream, segment and offset.
     pub fn read(&self, position: Position, max_bytes: usize) -> Result<ReadChunk> {
-        self.inner.shared.read(|snapshot| stream::read(snapshot, position, max_bytes))
+        let shared = &self.inner.shared;
+        stream::read(&*shared.tier, || shared.read(|snapshot| stream::plan(snapshot, position, max_bytes)))
+    }
+
+    /// Moves chunks to sealed files now, oldest first, until at most so many bytes of them are hot. The background does so on
+    /// its own; this is for whoever wants a small hot file (a backup, say). Also unlinks files that are no longer needed.
+    pub fn seal(&self, keep_hot_bytes: u64) -> Result<SealReport> {
+        if self.inner.queue.is_taker() {
+            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
+        }
+        self.inner.mover.seal(keep_hot_bytes)
+    }
+
+    /// Verifies every checksum, index, manifest and sealed file; never stops at the first fault. Reads everything there is.
+    /// Work goes on beside it.
+    pub fn check(&self) -> Result<CheckReport> {
+        if self.inner.queue.is_taker() {
+            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
+        }
+        check::check(&self.inner.shared, &self.inner.mover)
+    }
+
+    /// Sizes by stream, state and tier.
+    pub fn describe(&self) -> Result<StoreDescription> {
+        let described = self.inner.shared.read(describe::describe)?;
+        Ok(StoreDescription {
+            hot_file_bytes: self.inner.shared.hot_file_bytes()?,
+            hot_bytes_max: self.inner.options.hot_bytes_max,
+            mover: self.mover_status(),
+            ..described
+        })
+    }
+
+    /// How the mover of chunks is doing.
+    pub fn mover_status(&self) -> MoverStatus {
+        self.inner.mover.status()
     }
 
     /// Starts a run of a pipeline: takes the next incarnation durably, which fences older runs. `Invalid` when the max

@@ -76,6 +76,20 @@ pub(crate) fn blob_key(id: BlobId) -> [u8; 8] {
     id.0.to_be_bytes()
 }
 
+pub(crate) fn file_key(file: u64) -> [u8; 8] {
+    file.to_be_bytes()
+}
+
+pub(crate) fn decode_file_key(bytes: &[u8]) -> Result<u64> {
+    let key = bytes.try_into().map_err(|_| Error::corrupt("the key of a sealed file has not 8 bytes"))?;
+    Ok(u64::from_be_bytes(key))
+}
+
+pub(crate) fn decode_blob_key(bytes: &[u8]) -> Result<BlobId> {
+    let key = bytes.try_into().map_err(|_| Error::corrupt("the key of a state blob has not 8 bytes"))?;
+    Ok(BlobId(u64::from_be_bytes(key)))
+}
+
 pub(crate) fn segment_key(key: SegmentKey) -> [u8; 16] {
     let mut out = [0; 16];
     out[..8].copy_from_slice(&key.stream.0.to_be_bytes());
@@ -88,6 +102,14 @@ pub(crate) fn chunk_key(key: ChunkKey) -> [u8; 24] {
     out[..16].copy_from_slice(&segment_key(key.segment));
     out[16..].copy_from_slice(&key.first.0.to_be_bytes());
     out
+}
+
+pub(crate) fn decode_segment_key(bytes: &[u8]) -> Result<SegmentKey> {
+    let bad = || Error::corrupt(format!("a segment key has {} bytes instead of 16", bytes.len()));
+    let (stream, segment) = bytes.split_first_chunk::<8>().ok_or_else(bad)?;
+    let segment: &[u8; 8] = segment.try_into().map_err(|_| bad())?;
+    let (stream, segment) = (u64::from_be_bytes(*stream), u64::from_be_bytes(*segment));
+    Ok(SegmentKey { stream: StreamId(stream), segment: SegmentId(segment) })
 }
 
 pub(crate) fn decode_chunk_key(bytes: &[u8]) -> Result<ChunkKey> {
@@ -137,6 +159,16 @@ pub(crate) fn manifest_key(pipeline: &str, operator: &str) -> Vec<u8> {
     let mut key = text_prefix(pipeline);
     push_text(&mut key, operator);
     key
+}
+
+/// The operator of a manifest key that starts with `prefix`.
+pub(crate) fn manifest_key_operator(key: &[u8], prefix: &[u8]) -> Result<String> {
+    let parse = || {
+        let mut rest = key.strip_prefix(prefix)?;
+        let operator = take_text(&mut rest)?;
+        rest.is_empty().then(|| operator.to_string())
+    };
+    parse().ok_or_else(|| Error::corrupt("the key of a manifest cannot be read"))
 }
 
 pub(crate) fn schedule_key(pipeline: &str, epoch: Epoch, operator: &str, subtask: u32) -> Vec<u8> {

@@ -6,14 +6,14 @@ use crate::commit::StateDelta;
 use crate::error::Kind;
 use crate::ids::{KeyGroup, SegmentId};
 use crate::manifest::Manifest;
-use crate::row::CheckpointRow;
+use crate::row::{CheckpointRow, SealedSegmentRow};
 use crate::state::{Change, DeltaBuilder};
 use crate::stream::encode_chunk;
 use crate::time::EventTime;
 use std::collections::BTreeSet;
 
 /// Nothing was ever written.
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Snapshot for Nothing {
     fn stream_id(&self, _: &StreamName) -> Result<Option<StreamId>> {
@@ -27,6 +27,15 @@ impl Snapshot for Nothing {
     }
     fn oldest_chunks(&self, _: SegmentKey, _: usize) -> Result<Vec<(Offset, IndexEntry)>> {
         Ok(Vec::new())
+    }
+    fn index_entry(&self, _: ChunkKey) -> Result<Option<IndexEntry>> {
+        Ok(None)
+    }
+    fn file(&self, _: u64) -> Result<Option<FileRow>> {
+        Ok(None)
+    }
+    fn sealed_segment(&self, _: SegmentKey) -> Result<Option<SealedSegmentRow>> {
+        Ok(None)
     }
     fn pipeline(&self, _: &str) -> Result<Option<PipelineRow>> {
         Ok(None)
@@ -49,17 +58,20 @@ impl Snapshot for Nothing {
     fn next_blob(&self) -> Result<BlobId> {
         Ok(BlobId(1))
     }
+    fn next_file(&self) -> Result<u64> {
+        Ok(1)
+    }
 }
 
-const STREAM: StreamRef = StreamRef { id: StreamId(1), generation: Generation(1) };
-const SEGMENT: SegmentKey = SegmentKey { stream: StreamId(1), segment: SegmentId(0) };
+pub(super) const STREAM: StreamRef = StreamRef { id: StreamId(1), generation: Generation(1) };
+pub(super) const SEGMENT: SegmentKey = SegmentKey { stream: StreamId(1), segment: SegmentId(0) };
 
-fn create() -> Work {
+pub(super) fn create() -> Work {
     let name = StreamName::new("t/s").unwrap();
     Work::CreateStream { name, config: StreamConfig { segments: 1 }, exact: true, now_ms: 5 }
 }
 
-fn append_of(events: i64) -> Append {
+pub(super) fn append_of(events: i64) -> Append {
     let mut batch = Batch::default();
     for i in 0..events {
         batch.push(EventTime(i), None, Some(b"v"));
@@ -67,7 +79,7 @@ fn append_of(events: i64) -> Append {
     Append { stream: STREAM, segment: SegmentId(0), chunks: vec![encode_chunk(&batch).unwrap()] }
 }
 
-fn truncate_at(name: &str, offset: u64) -> Work {
+pub(super) fn truncate_at(name: &str, offset: u64) -> Work {
     let at =
         Position { stream: STREAM.id, generation: STREAM.generation, segment: SegmentId(0), offset: Offset(offset) };
     Work::Part(Part::Marker(MarkerSwap { name: name.into(), expected: None, value: "v".into(), truncate: vec![at] }))

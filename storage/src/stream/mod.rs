@@ -9,8 +9,9 @@ mod writer;
 pub use crate::codec::chunk::{
     CHUNK_HEADER_BYTES, CHUNK_RAW_BYTES_MAX, CHUNK_TARGET_BYTES, EncodedChunk, decode_chunk, encode_chunk,
 };
-pub(crate) use read::{info, list, read};
+pub(crate) use read::{Place, fetch_chunk, info, list, locate, plan, read};
 pub use writer::Appender;
+pub(crate) use writer::ChunkFiller;
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};

@@ -1,12 +1,18 @@
-//! Reads streams: what there is of one, and the events from a position on. `store.rs` hands in one snapshot per call.
+//! Reads streams: what there is of one, and the events from a position on. `store.rs` hands in one snapshot per call;
+//! what lies in sealed files is fetched, and everything decoded, after it.
 
 use super::{ReadChunk, SegmentInfo, StreamInfo, StreamRef, decode_chunk};
+use crate::batch::Batch;
 use crate::codec::chunk::decode_header;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Offset, Position, StreamId, StreamName};
+use crate::manifest::Location;
 use crate::overlay::Snapshot;
 use crate::redb_io::RedbSnapshot;
-use crate::row::{ChunkKey, IndexEntry, SegmentKey};
+use crate::row::{ChunkKey, FileRow, IndexEntry, SegmentKey};
+use crate::sealed::reader::{self, Failure};
+use crate::sealed::{SEALED_FOLDER, Tier};
+use bytes::Bytes;
 
 /// A stream by name.
 pub(crate) fn info(snapshot: &RedbSnapshot, name: &StreamName) -> Result<Option<StreamInfo>> {
@@ -47,9 +53,43 @@ fn info_of(snapshot: &RedbSnapshot, name: &StreamName, id: StreamId) -> Result<S
     })
 }
 
-/// The events from a position on: the rest of the chunk that holds it, and the chunks after that while all of them
-/// together keep below `max_bytes`.
-pub(crate) fn read(snapshot: &RedbSnapshot, position: Position, max_bytes: usize) -> Result<ReadChunk> {
+/// What a read needs, looked up in one snapshot; the bytes of sealed chunks are fetched after it.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    name: StreamName,
+    segment: SegmentKey,
+    out: ReadChunk,
+    chunks: Vec<(ChunkKey, IndexEntry, Place)>,
+    /// Why it ends before `max_bytes`.
+    end: Option<Error>,
+}
+
+/// Where a chunk was found.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Hot(Bytes),
+    Sealed { row: FileRow, start: u64, len: u64 },
+}
+
+/// Where a chunk lies, with its bytes if it is hot.
+pub(crate) fn locate(snapshot: &RedbSnapshot, key: ChunkKey, entry: &IndexEntry) -> Result<Place> {
+    match entry.location {
+        Location::Hot => {
+            let bytes = snapshot.hot_chunk(key)?;
+            bytes.map(Place::Hot).ok_or_else(|| Error::corrupt("the index names a chunk that is not there"))
+        }
+        Location::Sealed { file, start, len } => {
+            let row = snapshot.file(file)?;
+            let row =
+                row.ok_or_else(|| Error::corrupt(format!("the index names sealed file {file}, which has no row")))?;
+            Ok(Place::Sealed { row, start, len })
+        }
+    }
+}
+
+/// Looks up the events from a position on: the rest of the chunk that holds it, and the chunks after that while all of
+/// them together keep below `max_bytes`.
+pub(crate) fn plan(snapshot: &RedbSnapshot, position: Position, max_bytes: usize) -> Result<Plan> {
     let Position { stream, generation, segment, offset } = position;
     let row = snapshot
         .stream(stream)?
@@ -76,30 +116,57 @@ pub(crate) fn read(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
             "stream {name}, segment {segment}: offset {offset} is beyond the tail {tail}"
         )));
     }
-    let mut out = ReadChunk { first: offset, next: offset, tail, ..ReadChunk::default() };
+    let out = ReadChunk { first: offset, next: offset, tail, ..ReadChunk::default() };
+    let mut plan = Plan { name: row.name, segment: key, out, chunks: Vec::new(), end: None };
     if offset == tail {
-        return Ok(out);
+        return Ok(plan);
     }
-    snapshot.chunks_from(key, offset, |key, entry| {
-        if !out.batch.is_empty() && out.batch.bytes().saturating_add(entry.raw_bytes as usize) > max_bytes {
+    let mut raw_bytes = 0u64;
+    let Some(start) = snapshot.holder(key, offset)? else { return Ok(plan) };
+    snapshot.chunks_starting_at(key, start, |key, entry| {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => {
+                plan.end = Some(damaged(e).context(chunk_name(&plan.name, key)));
+                return Ok(false);
+            }
+        };
+        // Of the first chunk only what comes from the position on counts.
+        let skipped = offset.0.saturating_sub(key.first.0).min(u64::from(entry.events));
+        let events = u64::from(entry.events).max(1);
+        raw_bytes += u64::from(entry.raw_bytes) * (events - skipped.min(events)) / events;
+        if !plan.chunks.is_empty() && raw_bytes > max_bytes as u64 {
             return Ok(false);
         }
-        match add_chunk(snapshot, key, &entry, &mut out) {
-            Ok(()) => Ok(out.next < tail),
-            // What came before is good: the next read, at the bad chunk, tells.
-            Err(_) if !out.batch.is_empty() => Ok(false),
+        match locate(snapshot, key, &entry) {
+            Ok(place) => plan.chunks.push((key, entry, place)),
+            Err(e) if matches!(e.kind(), Kind::Unavailable | Kind::Full) => return Err(e),
             Err(e) => {
-                Err(damaged(e).context(format!("stream {name}, segment {segment}, chunk at offset {}", key.first)))
+                plan.end = Some(damaged(e).context(chunk_name(&plan.name, key)));
+                return Ok(false);
             }
         }
+        Ok(key.first.plus(u64::from(entry.events)) < tail)
     })?;
-    if out.batch.is_empty() {
-        return Err(Error::corrupt(format!(
-            "stream {name}, segment {segment}, offset {offset}: no chunk holds it, though the tail is {tail}; \
-             keep the files and restore a backup"
-        )));
+    Ok(plan)
+}
+
+fn chunk_name(name: &StreamName, key: ChunkKey) -> String {
+    format!("stream {name}, segment {}, chunk at offset {}", key.segment.segment, key.first)
+}
+
+/// Looks up and fetches. A sealed file that is gone may have been unlinked since the look-up: then a new one says so.
+pub(crate) fn read(tier: &dyn Tier, look_up: impl Fn() -> Result<Plan>) -> Result<ReadChunk> {
+    let mut gone = None;
+    loop {
+        let plan = look_up()?;
+        let first = plan.chunks.first().map(|(key, entry, _)| (*key, *entry));
+        match plan.fetch(tier) {
+            Err(Failure::Missing(e)) if gone == first => return Err(e),
+            Err(Failure::Missing(_)) => gone = first,
+            other => return other.map_err(Failure::into_error),
+        }
     }
-    Ok(out)
 }
 
 /// Bytes that fail a check are said together with what is still good.
@@ -112,20 +179,72 @@ fn damaged(error: Error) -> Error {
     }
 }
 
-fn add_chunk(snapshot: &RedbSnapshot, key: ChunkKey, entry: &IndexEntry, out: &mut ReadChunk) -> Result<()> {
-    let skip = out.next.0.checked_sub(key.first.0).filter(|skip| *skip < u64::from(entry.events));
-    let skip = skip.ok_or_else(|| Error::corrupt(format!("the index has a hole at offset {}", out.next)))?;
-    let bytes = snapshot.chunk(key, entry)?;
-    let header = decode_header(&bytes)?;
-    if (header.crc, header.events) != (entry.crc, entry.events) {
-        return Err(Error::corrupt("the chunk is not the one that the index describes"));
+/// A chunk's bytes, checked against its index entry.
+pub(crate) fn fetch_chunk(tier: &dyn Tier, entry: &IndexEntry, place: &Place) -> Result<Batch, Failure> {
+    let corrupt = |why: String| Failure::Other(Error::corrupt(why));
+    let (bytes, file) = match place {
+        Place::Hot(bytes) => (bytes.clone(), None),
+        Place::Sealed { row, start, len } => (reader::fetch(tier, row, *start, *len)?, Some(&row.name)),
+    };
+    let check = || {
+        if bytes.len() != entry.bytes as usize {
+            let (is, told) = (bytes.len(), entry.bytes);
+            return Err(Error::corrupt(format!("the chunk has {is} bytes, the index says {told}")));
+        }
+        let header = decode_header(&bytes)?;
+        if (header.crc, header.events) != (entry.crc, entry.events) {
+            return Err(Error::corrupt("the chunk is not the one that the index describes"));
+        }
+        decode_chunk(&bytes)
+    };
+    check().map_err(|e| match file {
+        Some(name) => corrupt(format!("{e}, in the sealed file {SEALED_FOLDER}/{name}")),
+        None => Failure::Other(e),
+    })
+}
+
+impl Plan {
+    fn fetch(self, tier: &dyn Tier) -> Result<ReadChunk, Failure> {
+        let Plan { name, segment, mut out, chunks, end } = self;
+        for (key, entry, place) in &chunks {
+            match add_chunk(tier, *key, entry, place, &mut out) {
+                Ok(()) => {}
+                // What came before is good: the next read, at the bad chunk, tells.
+                Err(_) if !out.batch.is_empty() => return Ok(out),
+                Err(Failure::Missing(e)) => {
+                    return Err(Failure::Missing(damaged(e).context(chunk_name(&name, *key))));
+                }
+                Err(Failure::Other(e)) => return Err(Failure::Other(damaged(e).context(chunk_name(&name, *key)))),
+            }
+        }
+        match end {
+            Some(e) if out.batch.is_empty() => Err(Failure::Other(e)),
+            None if out.batch.is_empty() && out.next < out.tail => Err(Failure::Other(Error::corrupt(format!(
+                "stream {name}, segment {}, offset {}: no chunk holds it, though the tail is {}; \
+                 keep the files and restore a backup",
+                segment.segment, out.next, out.tail
+            )))),
+            _ => Ok(out),
+        }
     }
-    let batch = decode_chunk(&bytes)?;
+}
+
+fn add_chunk(
+    tier: &dyn Tier,
+    key: ChunkKey,
+    entry: &IndexEntry,
+    place: &Place,
+    out: &mut ReadChunk,
+) -> Result<(), Failure> {
+    let skip = out.next.0.checked_sub(key.first.0).filter(|skip| *skip < u64::from(entry.events));
+    let hole = || Error::corrupt(format!("the index has a hole at offset {}", out.next));
+    let skip = skip.ok_or_else(hole).map_err(Failure::Other)?;
+    let batch = fetch_chunk(tier, entry, place)?;
     let events = batch.len();
     if out.batch.is_empty() && skip == 0 {
         out.batch = batch;
     } else {
-        out.batch.extend_from(&batch, skip as usize..events)?;
+        out.batch.extend_from(&batch, skip as usize..events).map_err(Failure::Other)?;
     }
     out.next = Offset(key.first.0 + events as u64);
     Ok(())

@@ -23,14 +23,54 @@ pub struct Appender {
     next_lane: usize,
 }
 
+/// Encodes batches into chunks of just below the target, learning from each how well they compress.
+#[derive(Debug)]
+pub(crate) struct ChunkFiller {
+    chunks: Vec<EncodedChunk>,
+    /// Bytes of columns that made, last time, a chunk of just under the target.
+    raw_target: usize,
+}
+
+impl Default for ChunkFiller {
+    fn default() -> ChunkFiller {
+        ChunkFiller { chunks: Vec::new(), raw_target: CHUNK_TARGET_BYTES - super::CHUNK_HEADER_BYTES }
+    }
+}
+
+impl ChunkFiller {
+    /// Whether these events are enough for a chunk.
+    pub(crate) fn is_full(&self, batch: &Batch) -> bool {
+        batch.bytes() >= self.raw_target
+    }
+
+    /// The chunks so far.
+    pub(crate) fn take(&mut self) -> Vec<EncodedChunk> {
+        std::mem::take(&mut self.chunks)
+    }
+
+    /// Makes chunks of at least one event.
+    pub(crate) fn encode(&mut self, batch: &Batch) -> Result<()> {
+        let chunk = encode_chunk(batch)?;
+        let ratio = batch.bytes() as f64 / chunk.bytes.len() as f64;
+        self.raw_target =
+            ((ratio * CHUNK_TARGET_BYTES as f64 * 0.95) as usize).clamp(CHUNK_TARGET_BYTES / 2, RAW_TARGET_MAX);
+        if chunk.bytes.len() > CHUNK_TARGET_BYTES && batch.len() > 1 {
+            // It compressed worse than the last one: two halves waste less than a chunk of twice the pages.
+            let half = batch.len() / 2;
+            self.encode(&batch.slice(0..half)?)?;
+            return self.encode(&batch.slice(half..batch.len())?);
+        }
+        self.chunks.push(chunk);
+        Ok(())
+    }
+}
+
 /// One segment's events on the way.
 #[derive(Debug)]
 struct Lane {
     segment: SegmentId,
     pending: Batch,
-    chunks: Vec<EncodedChunk>,
-    /// Bytes of columns that made, last time, a chunk of just under the target.
-    raw_target: usize,
+    filler: ChunkFiller,
 }
 
 impl Lane {
@@ -39,38 +79,18 @@ impl Lane {
             return Ok(());
         }
         let pending = std::mem::take(&mut self.pending);
-        self.encode_batch(&pending)
-    }
-
-    fn encode_batch(&mut self, batch: &Batch) -> Result<()> {
-        let chunk = encode_chunk(batch)?;
-        let ratio = batch.bytes() as f64 / chunk.bytes.len() as f64;
-        self.raw_target =
-            ((ratio * CHUNK_TARGET_BYTES as f64 * 0.95) as usize).clamp(CHUNK_TARGET_BYTES / 2, RAW_TARGET_MAX);
-        if chunk.bytes.len() > CHUNK_TARGET_BYTES && batch.len() > 1 {
-            // It compressed worse than the last one: two halves waste less than a chunk of twice the pages.
-            let half = batch.len() / 2;
-            self.encode_batch(&batch.slice(0..half)?)?;
-            return self.encode_batch(&batch.slice(half..batch.len())?);
-        }
-        self.chunks.push(chunk);
-        Ok(())
+        self.filler.encode(&pending)
     }
 
     fn encode_full(&mut self) -> Result<()> {
-        if self.pending.bytes() >= self.raw_target { self.encode() } else { Ok(()) }
+        if self.filler.is_full(&self.pending) { self.encode() } else { Ok(()) }
     }
 }
 
 impl Appender {
     /// For a stream as it is now.
     pub fn new(info: &StreamInfo) -> Appender {
-        let lane = |segment| Lane {
-            segment,
-            pending: Batch::default(),
-            chunks: Vec::new(),
-            raw_target: CHUNK_TARGET_BYTES - super::CHUNK_HEADER_BYTES,
-        };
+        let lane = |segment| Lane { segment, pending: Batch::default(), filler: ChunkFiller::default() };
         Appender {
             stream: info.stream,
             lanes: info.segments.iter().map(|s| lane(s.id)).collect(),
@@ -86,7 +106,7 @@ impl Appender {
         if let [lane] = &mut self.lanes[..] {
             let mut start = 0;
             while start < batch.len() {
-                let end = start + fitting(batch, start, lane.raw_target.saturating_sub(lane.pending.bytes()));
+                let end = start + fitting(batch, start, lane.filler.raw_target.saturating_sub(lane.pending.bytes()));
                 lane.pending.extend_from(batch, start..end)?;
                 lane.encode_full()?;
                 start = end;
@@ -124,7 +144,7 @@ impl Appender {
         let mut out = Vec::new();
         for lane in &mut self.lanes {
             lane.encode()?;
-            let chunks = std::mem::take(&mut lane.chunks);
+            let chunks = lane.filler.take();
             if !chunks.is_empty() {
                 out.push(Append { stream: self.stream, segment: lane.segment, chunks });
             }
@@ -140,7 +160,10 @@ impl Appender {
 
     /// Bytes held: encoded chunks and columns not yet encoded.
     pub fn bytes(&self) -> usize {
-        self.lanes.iter().map(|l| l.pending.bytes() + l.chunks.iter().map(|c| c.bytes.len()).sum::<usize>()).sum()
+        self.lanes
+            .iter()
+            .map(|l| l.pending.bytes() + l.filler.chunks.iter().map(|c| c.bytes.len()).sum::<usize>())
+            .sum()
     }
 }
 

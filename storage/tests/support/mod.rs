@@ -124,3 +124,18 @@ pub fn state_after(n: u64) -> BTreeMap<String, String> {
 pub fn output_after(n: u64) -> Vec<u64> {
     (1..=n).flat_map(|epoch| epoch * 10..epoch * 10 + 3).collect()
 }
+
+/// Moves a marker of its own on, and with it the head of a segment.
+pub fn truncate(store: &Store, info: &StreamInfo, segment: SegmentId, offset: u64) -> Result<()> {
+    let name = format!("egress/{}/{segment}", info.name);
+    let expected = store.marker(&name)?;
+    let truncate = vec![position(info, segment, offset)];
+    store.commit(Part::Marker(MarkerSwap { name, expected, value: offset.to_string().into(), truncate })).map(drop)
+}
+
+/// Fails with every fault that a check finds.
+pub fn assert_whole(store: &Store, what: &str) {
+    let report = store.check().unwrap();
+    let faults: Vec<String> = report.faults.iter().map(|f| f.to_string()).collect();
+    assert!(report.is_whole(), "{what}:\n{}", faults.join("\n"));
+}

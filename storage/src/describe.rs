@@ -1,0 +1,135 @@
+//! What a store holds and where: sizes by stream, state and tier, for people. [`crate::Store::describe`] reads rows only, no
+//! event and no blob.
+
+use crate::error::Result;
+use crate::ids::StreamName;
+use crate::manifest::Location;
+use crate::overlay::Snapshot;
+use crate::redb_io::RedbSnapshot;
+use crate::row::SegmentKey;
+use crate::sealed::{MoverStatus, SEALED_FOLDER};
+use crate::stream;
+
+/// Bytes in each tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TierBytes {
+    /// In the hot file.
+    pub hot: u64,
+    /// In sealed files.
+    pub sealed: u64,
+}
+
+/// A stream's sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSizes {
+    /// The stream.
+    pub name: StreamName,
+    /// Segments.
+    pub segments: u64,
+    /// Events that can be read.
+    pub events: u64,
+    /// Chunks kept.
+    pub chunks: u64,
+    /// Those of them that lie in sealed files.
+    pub sealed_chunks: u64,
+    /// Bytes of the chunks, as stored.
+    pub bytes: TierBytes,
+    /// Bytes of their columns, decoded.
+    pub raw_bytes: u64,
+}
+
+/// An operator's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateSizes {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The operator's uid.
+    pub operator: String,
+    /// Blobs in the manifest.
+    pub blobs: u64,
+    /// Bytes of them.
+    pub bytes: TierBytes,
+}
+
+/// A sealed file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedFileSizes {
+    /// Its number.
+    pub number: u64,
+    /// Its path in the data directory.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Chunks of it that the index names.
+    pub live_chunks: u64,
+    /// Bytes of them; the rest goes when they go.
+    pub live_bytes: u64,
+}
+
+/// What a store holds, as one consistent snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreDescription {
+    /// By name.
+    pub streams: Vec<StreamSizes>,
+    /// By pipeline and operator.
+    pub state: Vec<StateSizes>,
+    /// By number.
+    pub sealed_files: Vec<SealedFileSizes>,
+    /// Bytes of the redb file, free pages and all.
+    pub hot_file_bytes: u64,
+    /// Bytes of chunks in it, which the mover keeps low.
+    pub hot_chunk_bytes: u64,
+    /// The setting: beyond so many bytes of hot chunks the mover works, at twice of it writers wait.
+    pub hot_bytes_max: u64,
+    /// How the mover is doing.
+    pub mover: MoverStatus,
+}
+
+/// All but what is known without a snapshot.
+pub(crate) fn describe(snapshot: &RedbSnapshot) -> Result<StoreDescription> {
+    let mut out = StoreDescription::default();
+    for info in stream::list(snapshot)? {
+        let mut sizes = StreamSizes {
+            name: info.name,
+            segments: info.segments.len() as u64,
+            events: 0,
+            chunks: 0,
+            sealed_chunks: 0,
+            bytes: TierBytes::default(),
+            raw_bytes: 0,
+        };
+        for segment in &info.segments {
+            let key = SegmentKey { stream: info.stream.id, segment: segment.id };
+            let sealed = snapshot.sealed_segment(key)?.unwrap_or_default();
+            sizes.events += segment.tail.0.saturating_sub(segment.head.0);
+            sizes.chunks += segment.chunks;
+            sizes.sealed_chunks += sealed.chunks;
+            sizes.bytes.sealed += sealed.bytes;
+            sizes.bytes.hot += segment.bytes.saturating_sub(sealed.bytes);
+            sizes.raw_bytes += segment.raw_bytes;
+        }
+        out.hot_chunk_bytes += sizes.bytes.hot;
+        out.streams.push(sizes);
+    }
+    for pipeline in snapshot.pipeline_names()? {
+        for operator in snapshot.operators(&pipeline)? {
+            let manifest = snapshot.manifest(&pipeline, &operator)?.unwrap_or_default();
+            let mut bytes = TierBytes::default();
+            for blob in &manifest.blobs {
+                match blob.location {
+                    Location::Hot => bytes.hot += blob.bytes,
+                    Location::Sealed { .. } => bytes.sealed += blob.bytes,
+                }
+            }
+            let blobs = manifest.blobs.len() as u64;
+            out.state.push(StateSizes { pipeline: pipeline.clone(), operator, blobs, bytes });
+        }
+    }
+    for (number, row) in snapshot.files()? {
+        let row = row?;
+        let path = format!("{SEALED_FOLDER}/{}", row.name);
+        let (bytes, live_chunks, live_bytes) = (row.bytes, row.live_chunks, row.live_bytes);
+        out.sealed_files.push(SealedFileSizes { number, path, bytes, live_chunks, live_bytes });
+    }
+    Ok(out)
+}
