@@ -1,6 +1,6 @@
 //! Golden pipelines reach one expected output by every road: straight, at parallelism 1 and 3, and killed with SIGKILL at
 //! random moments, many times, each time resumed at another parallelism. Real binary, real components, real disk.
-//! (A commit that fails once: exactly_once.rs, over the same job code.)
+//! (A commit that fails once: golden_failed_commit.rs.)
 
 #[path = "support/golden.rs"]
 mod golden;
@@ -55,4 +55,33 @@ fn killed_at_random_moments_and_resumed_at_other_parallelisms() {
         }
         assert!(kills >= 3, "{}: only {kills} kills hit", pipeline.name);
     }
+}
+
+#[test]
+fn files_hold_every_result_once_after_kills_too() {
+    build_operators();
+    let pipeline = &GOLDEN[0];
+    let folder = tempfile::tempdir().unwrap();
+    let file = pipeline.with_file_sink(folder.path());
+    let command = |data: &str| {
+        let mut command = golden::tidemill();
+        command.arg("run").arg(&file).arg("--data-dir").arg(folder.path().join(data));
+        command
+    };
+    let started = Instant::now();
+    run_to_end(command("straight"));
+    let whole = started.elapsed();
+    pipeline.assert_files(&folder.path().join("out"), "straight");
+
+    std::fs::remove_dir_all(folder.path().join("out")).unwrap();
+    let mut kills = 0;
+    for part in [15, 35, 55, 70, 80, 90, 95, 100, 110, 120, 130, 150, 200] {
+        if Running::start(command("killed")).kill_after(whole.mul_f64(f64::from(part) / 100.0)) {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills >= 2, "only {kills} kills hit");
+    run_to_end(command("killed"));
+    pipeline.assert_files(&folder.path().join("out"), "killed");
 }

@@ -1,5 +1,6 @@
-//! Runs the example pipelines through the real binary and reads what they committed. Golden tests and benchmarks of the
-//! README use it.
+//! Runs the example pipelines through the real binary and reads what they committed. The golden tests use it.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -68,13 +69,50 @@ impl Golden {
         text.lines().map(|line| key_and_value(&serde_json::from_str(line).unwrap())).collect()
     }
 
+    /// The same pipeline with a file sink in the place of the stream sink, as a new pipeline file in `folder`; the
+    /// output goes to `folder/out`.
+    pub(crate) fn with_file_sink(&self, folder: &Path) -> PathBuf {
+        let text = std::fs::read_to_string(self.folder().join("pipeline.toml")).unwrap();
+        let stream = format!("stream = \"{}\"", self.stream);
+        assert!(text.contains(&stream), "{text}");
+        let text = text.replace(&stream, "file = { path = \"out\", roll_interval = \"1ms\" }");
+        let text = text.replace("\"../../", &format!("\"{}/", repository().join("examples").display()));
+        let file = folder.join("pipeline.toml");
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// Panics unless the parts in `folder`, one after the other, hold each expected value once, and nothing else.
+    pub(crate) fn assert_files(&self, folder: &Path, what: &str) {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let mut written: Vec<String> = Vec::new();
+        for file in &files {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert!(name.starts_with("part-") && name.ends_with(".jsonl"), "{what}: {name} was left behind");
+            let text = std::fs::read_to_string(file).unwrap();
+            assert!(text.ends_with('\n'), "{what}: {name} is cut off");
+            let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap().to_string();
+            written.extend(text.lines().map(value));
+        }
+        let mut expected: Vec<String> = self.expected().into_iter().map(|(_, value)| value.to_string()).collect();
+        written.sort();
+        expected.sort();
+        assert_eq!(written, expected, "{} {what}", self.name);
+    }
+
     /// The committed output is the expected one: the same events for each key in the same order, keys in any order.
     pub(crate) fn assert_committed(&self, data_dir: &Path, what: &str) {
+        self.assert_output(self.committed(data_dir), what);
+    }
+
+    /// The same for events read in any way.
+    pub(crate) fn assert_output(&self, committed: Vec<(String, serde_json::Value)>, what: &str) {
         let by_key = |mut events: Vec<(String, serde_json::Value)>| {
             events.sort_by(|a, b| a.0.cmp(&b.0));
             events
         };
-        let (expected, committed) = (by_key(self.expected()), by_key(self.committed(data_dir)));
+        let (expected, committed) = (by_key(self.expected()), by_key(committed));
         assert!(!expected.is_empty());
         assert_eq!(committed.len(), expected.len(), "{} {what}: events", self.name);
         for (got, wanted) in committed.iter().zip(&expected) {
