@@ -2,7 +2,6 @@
 //! a message that says so; with room again every result is there exactly once. In process, over a disk in memory.
 
 #[path = "support/native.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
 mod native;
 
 use native::{assert_exactly_once, events, feed, pipeline, run, start};

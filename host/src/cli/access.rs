@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill::clock::Clock;
+use tidemill::config::settings::Settings;
+use tidemill::job;
 use tidemill_storage::stream::StreamInfo;
-use tidemill_storage::{Kind, Store, StoreOptions, StreamName};
+use tidemill_storage::{Kind, Store, StreamName};
 
 /// How long a data directory that somebody else has open is waited for: most commands have it for a moment only.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
@@ -75,7 +77,7 @@ impl Access {
     pub(crate) fn create(&self) -> Result<Store> {
         match &self.owned {
             Some(owned) => Ok(owned.store.clone()),
-            None => open_store(&self.data_dir),
+            None => open_store(&self.data_dir, &Settings::load(None)?),
         }
     }
 
@@ -96,8 +98,6 @@ impl Access {
 }
 
 /// Opens a data directory, making it if need be.
-pub(crate) fn open_store(data_dir: &Path) -> Result<Store> {
-    let clock = Clock::system();
-    let options = StoreOptions { clock: Arc::new(move || clock.now_ms()), ..StoreOptions::default() };
-    Ok(Store::open(data_dir, options)?)
+pub(crate) fn open_store(data_dir: &Path, settings: &Settings) -> Result<Store> {
+    Ok(Store::open(data_dir, job::store_options(&settings.store, &Clock::system()))?)
 }

@@ -21,6 +21,7 @@ mod project;
 mod rates;
 mod run;
 mod session;
+mod store;
 mod stream;
 mod time;
 mod validate;

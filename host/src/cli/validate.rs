@@ -17,13 +17,13 @@ pub(crate) fn run(args: &PipelineArgs, settings: &SettingsArg, output: &Output) 
     let pipeline = parse::load(&args.pipeline, &overrides)?;
     // A store that is thrown away, in which the streams that the pipeline reads exist: what they hold does not matter.
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let store = access::open_store(scratch.path())?;
+    let settings = Settings::load(settings.settings.as_deref())?;
+    let store = access::open_store(scratch.path(), &settings)?;
     for source in &pipeline.sources {
         if let SourceKind::Stream(source) = &source.kind {
             store.ensure_stream(&source.stream, StreamConfig::default())?;
         }
     }
-    let settings = Settings::load(settings.settings.as_deref())?;
     let options = RunOptions { data_dir: scratch.path().to_owned(), workers: 0, settings };
     let graph = job::check(&pipeline, &store, &options)?;
     let nodes: Vec<Node> = graph.nodes.iter().map(|node| Node::new(&pipeline, node)).collect();

@@ -36,6 +36,10 @@ pub struct StoreSettings {
     pub cache_bytes: u64,
     /// Checkpoint records and input schedules kept per pipeline.
     pub checkpoints_retained: u32,
+    /// Bytes of chunks in the hot file beyond which they move to sealed files; writers wait at twice of it.
+    pub hot_bytes_max: u64,
+    /// Bytes that a sealed file aims at.
+    pub sealed_file_bytes: u64,
 }
 
 /// `[dataflow]`.
@@ -84,9 +88,11 @@ impl Settings {
             count(&table, "threads", 0..=1_024, &mut self.workers.threads)?;
         }
         if let Some(item) = root.get("store") {
-            let table = item.table(&["cache", "checkpoints_retained"])?;
+            let table = item.table(&["cache", "checkpoints_retained", "hot", "sealed_file"])?;
             size(&table, "cache", 1 << 20, &mut self.store.cache_bytes)?;
             count(&table, "checkpoints_retained", 1..=1_000_000, &mut self.store.checkpoints_retained)?;
+            size(&table, "hot", 64 << 10, &mut self.store.hot_bytes_max)?;
+            size(&table, "sealed_file", 64 << 10, &mut self.store.sealed_file_bytes)?;
         }
         if let Some(item) = root.get("dataflow") {
             let keys = ["batch_events", "batch", "queue_batches", "queue", "epochs_in_flight", "uncommitted"];

@@ -12,7 +12,7 @@ use crate::checkpoint::coordinator::{Coordinator, Event, RunEnd};
 use crate::checkpoint::protocol::Pace;
 use crate::clock::Clock;
 use crate::config::pipeline::Pipeline;
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, StoreSettings};
 use crate::connector::{Egress, sink, source};
 use crate::dataflow::control::RunControl;
 use crate::dataflow::queue::Capacity;
@@ -99,14 +99,20 @@ impl RunHandle {
 
 /// Opens a store with the process settings.
 pub fn open_store(options: &RunOptions, clock: &Clock) -> Result<Store, JobError> {
+    Ok(Store::open(&options.data_dir, store_options(&options.settings.store, clock))?)
+}
+
+/// What the process settings say of a store.
+pub fn store_options(settings: &StoreSettings, clock: &Clock) -> StoreOptions {
     let clock = clock.clone();
-    let store_options = StoreOptions {
-        cache_bytes: options.settings.store.cache_bytes as usize,
-        checkpoints_retained: options.settings.store.checkpoints_retained as usize,
+    StoreOptions {
+        cache_bytes: settings.cache_bytes as usize,
+        checkpoints_retained: settings.checkpoints_retained as usize,
+        hot_bytes_max: settings.hot_bytes_max,
+        sealed_file_bytes: settings.sealed_file_bytes,
         clock: Arc::new(move || clock.now_ms()),
         ..StoreOptions::default()
-    };
-    Ok(Store::open(&options.data_dir, store_options)?)
+    }
 }
 
 /// Checks a pipeline as far as that goes without running it: components, ports, sources. Gives the graph.

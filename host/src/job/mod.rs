@@ -9,7 +9,7 @@ pub mod restart;
 pub mod status;
 pub mod wiring;
 
-pub use lifecycle::{JobControl, RunHandle, RunOptions, check, open_store, start, start_in};
+pub use lifecycle::{JobControl, RunHandle, RunOptions, check, open_store, start, start_in, store_options};
 pub use status::{NodeStatus, RunStatus, RunSummary};
 
 use crate::connector::ConnectorError;

@@ -20,6 +20,9 @@ pub(crate) enum DataCommand {
     /// Streams of a data directory
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// What a data directory holds and whether it is whole
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Checkpoints of a data directory
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
@@ -37,6 +40,7 @@ impl DataCommand {
             DataCommand::Stream(StreamCommand::Cat(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Tail(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Describe(args)) => &args.data,
+            DataCommand::Store(StoreCommand::Describe(data) | StoreCommand::Check(data)) => data,
             DataCommand::Checkpoint(CheckpointCommand::List(args)) => &args.data,
         };
         &data.data_dir
@@ -48,7 +52,7 @@ impl DataCommand {
             DataCommand::Describe(args)
             | DataCommand::Stop(args)
             | DataCommand::Checkpoint(CheckpointCommand::List(args)) => Some(&mut args.pipeline),
-            DataCommand::Ls(_) | DataCommand::Top(_) | DataCommand::Stream(_) => None,
+            DataCommand::Ls(_) | DataCommand::Top(_) | DataCommand::Stream(_) | DataCommand::Store(_) => None,
         }
     }
 
@@ -161,6 +165,14 @@ pub(crate) struct DescribeArgs {
     pub(crate) name: StreamName,
     #[command(flatten)]
     pub(crate) data: DataDir,
+}
+
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub(crate) enum StoreCommand {
+    /// Show sizes by stream, state and tier
+    Describe(DataDir),
+    /// Verify everything that is kept and name each fault; exit code 1 when there is one
+    Check(DataDir),
 }
 
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
