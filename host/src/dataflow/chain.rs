@@ -133,7 +133,7 @@ impl ChainTask {
         }
     }
 
-    /// Takes the next element from the head and turns it into work. `false` = there was none.
+    /// Takes the next element from the head and turns it into work.
     fn take_input(&mut self, now_ms: i64) -> Result<Progress, TaskFailure> {
         match &mut self.parts.head {
             Head::Gate(gate) => {

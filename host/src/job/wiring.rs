@@ -5,7 +5,7 @@ use super::graph::{Graph, NodeKind};
 use super::planner::Plan;
 use super::status::StatusBoard;
 use crate::clock::Clock;
-use crate::config::pipeline::{Edge, Pipeline, SinkKind};
+use crate::config::pipeline::{Edge, Pipeline, SinkKind, SinkSpec, egress_stream};
 use crate::connector::{Partition, SharedSource};
 use crate::dataflow::chain::{ChainParts, ChainTask, Head, Node, Ports, Route};
 use crate::dataflow::control::{Report, RunControl};
@@ -64,10 +64,10 @@ pub struct RunParts<'a> {
 }
 
 /// The stream that a sink writes: its own, or the internal one that its egress reads.
-pub fn sink_stream(pipeline: &str, sink: &crate::config::pipeline::SinkSpec) -> Result<(StreamName, u32), JobError> {
+pub fn sink_stream(pipeline: &str, sink: &SinkSpec) -> Result<(StreamName, u32), JobError> {
     Ok(match &sink.kind {
         SinkKind::Stream { stream, segments } => (stream.clone(), *segments),
-        SinkKind::File(_) | SinkKind::Stdout => (StreamName::new(format!("{pipeline}/{}.egress", sink.name))?, 1),
+        SinkKind::File(_) | SinkKind::Stdout => (egress_stream(pipeline, &sink.name)?, 1),
     })
 }
 
