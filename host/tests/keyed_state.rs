@@ -249,7 +249,7 @@ fn set(content: &mut Content, state: u32, key: Vec<u8>, sub_key: Vec<u8>, value:
 fn subtask(deltas: &[Bytes], index: u32, parallelism: u32) -> KeyedState {
     let key_groups = key_group_range(index, parallelism, MAX_PARALLELISM);
     let mut memory = Memory::new(key_groups.clone(), MAX_PARALLELISM);
-    deltas.iter().for_each(|delta| memory.apply_delta(delta).unwrap());
+    deltas.iter().for_each(|delta| memory.apply_delta(delta, Epoch(0)).unwrap());
     KeyedState::new(memory, KINDS.to_vec(), MAX_PARALLELISM, key_groups)
 }
 

@@ -75,6 +75,8 @@ pub struct CheckReport {
     pub state_blobs: u64,
     /// Bytes of them.
     pub state_bytes: u64,
+    /// Runs of state read whole.
+    pub state_runs: u64,
 }
 
 impl CheckReport {

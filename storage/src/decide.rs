@@ -7,7 +7,8 @@
 //! 3. a stream's watermark, a segment's head and tail never go back, and head <= tail;
 //! 4. a blob is stored exactly while a manifest names it;
 //! 5. ids of streams, blobs and sealed files are never used twice;
-//! 6. the live counts of a sealed file are those of the index entries that name it.
+//! 6. the live counts of a sealed file are those of the index entries, or runs, that name it;
+//! 7. the parts of a manifest ascend in epochs, and each is named by no other.
 
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary};
 use crate::codec::chunk;
@@ -15,9 +16,9 @@ use crate::commit::{Accepted, Append, EpochCommit, MarkerSwap, Part};
 use crate::error::{Error, Result};
 use crate::hash::MAX_PARALLELISM_MAX;
 use crate::ids::{Epoch, Generation, Incarnation, NAME_BYTES_MAX, Offset, Position, StreamId, StreamName};
-use crate::manifest::{BlobEntry, BlobId, Location};
+use crate::manifest::{BlobId, Location};
 use crate::overlay::{Changes, Overlay, Snapshot};
-use crate::row::{ChunkKey, FileRow, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow, equal_ranges};
+use crate::row::{ChunkKey, FileRow, IndexEntry, PipelineRow, RunFile, SegmentKey, SegmentRow, StreamRow, equal_ranges};
 use crate::sealed::writer::Group;
 use crate::stream::{EncodedChunk, StreamConfig, StreamRef};
 use bytes::Bytes;
@@ -36,8 +37,25 @@ pub(crate) enum Work {
     StartPipeline { name: String, max_parallelism: u32 },
     /// Put one blob in the place of several that lie side by side in a manifest.
     Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
+    /// Put a run of sealed files, durable already, in the place of blobs or runs of a manifest.
+    Runs(Box<RunSwitch>),
+    /// Forget everything of a pipeline but its incarnation.
+    DeletePipeline { name: String },
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal { file: u64, row: FileRow, groups: Vec<Group> },
+}
+
+/// What a flush or a merge of an operator's state puts in the place of what.
+#[derive(Debug)]
+pub(crate) struct RunSwitch {
+    pub(crate) pipeline: String,
+    pub(crate) operator: String,
+    /// The oldest blobs of the manifest, or none.
+    pub(crate) blobs: Vec<BlobId>,
+    /// Runs that lie side by side in the manifest, or none.
+    pub(crate) runs: Vec<BlobId>,
+    /// The new run's files, durable already.
+    pub(crate) files: Vec<(RunFile, FileRow)>,
 }
 
 /// What it answers.
@@ -45,7 +63,7 @@ pub(crate) enum Work {
 pub(crate) enum Outcome {
     Accepted(Accepted),
     Started(Incarnation, Option<CheckpointRecord>),
-    /// False: the manifest has changed meanwhile, nothing was done.
+    /// Of a fold, a flush or a merge. False: the manifest has changed meanwhile, nothing was done.
     Folded(bool),
     /// How many chunks of the file the index names now; 0 = it has no row, unlink it.
     Sealed(u64),
@@ -65,6 +83,7 @@ impl Work {
             Work::Part(Part::Marker(m)) => m.value.len(),
             Work::Fold { blob, .. } => blob.len(),
             Work::CreateStream { .. } | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+            Work::Runs(_) | Work::DeletePipeline { .. } => 0,
         }
     }
 
@@ -116,7 +135,9 @@ fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Resu
         }
         Work::CreateStream { name, config, exact, now_ms } => create_stream(o, name, *config, *exact, *now_ms),
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
-        Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
+        Work::Fold { pipeline, operator, folded, blob } => state::fold(o, pipeline, operator, folded, blob),
+        Work::Runs(switch) => state::runs(o, switch),
+        Work::DeletePipeline { name } => state::delete_pipeline(o, name),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
@@ -189,7 +210,7 @@ fn append(o: &mut Overlay<'_>, append: &Append) -> Result<Offset> {
 
 fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<Accepted> {
     let EpochCommit { pipeline, incarnation, epoch, .. } = commit;
-    let mut row = o.pipeline(pipeline)?.ok_or_else(|| {
+    let mut row = o.pipeline(pipeline)?.filter(|row| !row.deleted).ok_or_else(|| {
         Error::not_found(format!("pipeline {pipeline} was never started in this data directory: start it first"))
     })?;
     if row.incarnation != *incarnation {
@@ -225,7 +246,7 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<A
     for delta in &commit.state {
         check_name("operator", &delta.operator)?;
         summary.state_bytes += delta.blob.len() as u64;
-        let entry = store_blob(o, &delta.blob)?;
+        let entry = state::store_blob(o, &delta.blob, *epoch)?;
         let mut manifest = o.manifest(pipeline, &delta.operator)?.unwrap_or_default();
         manifest.blobs.push(entry);
         o.changes.manifests.insert((pipeline.clone(), delta.operator.clone()), manifest);
@@ -248,13 +269,6 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<A
     o.changes.dropped_checkpoints.extend(epochs.into_iter().take(excess).map(|old| (pipeline.clone(), old)));
     o.changes.checkpoints.insert((pipeline.clone(), *epoch), summary);
     Ok(accepted)
-}
-
-fn store_blob(o: &mut Overlay<'_>, blob: &Bytes) -> Result<BlobEntry> {
-    let id = o.next_blob()?;
-    o.changes.next_blob = Some(BlobId(id.0 + 1));
-    o.changes.blobs.insert(id, blob.clone());
-    Ok(BlobEntry { id, location: Location::Hot, bytes: blob.len() as u64, crc: crc32c::crc32c(blob) })
 }
 
 fn marker(o: &mut Overlay<'_>, swap: &MarkerSwap) -> Result<()> {
@@ -341,8 +355,13 @@ fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Resu
             "pipeline {name}: max parallelism {max_parallelism} must be 1 to {MAX_PARALLELISM_MAX}"
         )));
     }
+    let (incarnation, last_epoch) = (Incarnation(0), Epoch(0));
     let mut row =
-        o.pipeline(name)?.unwrap_or(PipelineRow { incarnation: Incarnation(0), max_parallelism, last_epoch: Epoch(0) });
+        o.pipeline(name)?.unwrap_or(PipelineRow { incarnation, max_parallelism, last_epoch, deleted: false });
+    if row.deleted {
+        // Its state is gone; its number goes on, so that runs from before stay fenced.
+        row = PipelineRow { max_parallelism, deleted: false, ..row };
+    }
     if row.max_parallelism != max_parallelism {
         return Err(Error::invalid(format!(
             "pipeline {name} was started with max parallelism {}, which its state depends on: set it back from {max_parallelism}",
@@ -360,19 +379,8 @@ fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Resu
     Ok(Outcome::Started(row.incarnation, record))
 }
 
-fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], blob: &Bytes) -> Result<Outcome> {
-    let Some(mut manifest) = o.manifest(pipeline, operator)? else { return Ok(Outcome::Folded(false)) };
-    let ids: Vec<BlobId> = manifest.blobs.iter().map(|b| b.id).collect();
-    let at = ids.windows(folded.len().max(1)).position(|window| window == folded);
-    let Some(at) = at else { return Ok(Outcome::Folded(false)) };
-    let entry = store_blob(o, blob)?;
-    manifest.blobs.splice(at..at + folded.len(), [entry]);
-    o.changes.manifests.insert((pipeline.to_string(), operator.to_string()), manifest);
-    o.changes.dropped_blobs.extend(folded);
-    Ok(Outcome::Folded(true))
-}
-
 mod seal;
+mod state;
 
 #[cfg(test)]
 mod tests;

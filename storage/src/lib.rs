@@ -20,12 +20,14 @@ pub mod checkpoint;
 mod codec;
 pub mod commit;
 mod committer;
+mod debt;
 mod decide;
 mod describe;
 mod directory;
 pub mod error;
 #[cfg(feature = "fault")]
 pub mod fault;
+mod flush;
 mod fold;
 mod format;
 mod guard;
@@ -54,7 +56,7 @@ pub use commit::*;
 pub use describe::{SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes};
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
-pub use manifest::{BlobEntry, BlobId, Location, Manifest};
+pub use manifest::{BlobEntry, BlobId, Location, Manifest, RunEntry};
 pub use sealed::{MoverStatus, SealReport, Tier};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{

@@ -1,6 +1,8 @@
 //! What waits for the committer: bounded in parts and bytes, so that submitters feel back-pressure. `store.rs` pushes,
 //! `committer.rs` takes everything that waits as one group.
 
+use crate::commit::Part;
+use crate::debt::StateDebt;
 use crate::decide::{Outcome, Work};
 use crate::error::{Error, Result};
 use crate::pressure::Pressure;
@@ -31,12 +33,14 @@ pub(crate) struct Queue {
     parts_max: usize,
     bytes_max: usize,
     pressure: Arc<Pressure>,
+    debt: Arc<StateDebt>,
 }
 
 impl Queue {
-    pub(crate) fn new(parts_max: usize, bytes_max: usize, pressure: Arc<Pressure>) -> Queue {
+    pub(crate) fn new(parts_max: usize, bytes_max: usize, pressure: Arc<Pressure>, debt: Arc<StateDebt>) -> Queue {
         Queue {
             pressure,
+            debt,
             waiting: Mutex::default(),
             added: Condvar::new(),
             taken: Condvar::new(),
@@ -53,6 +57,11 @@ impl Queue {
     /// Waits while the hot file or the queue is full; a job bigger than the bound goes in alone.
     pub(crate) fn push(&self, job: Job) {
         let bytes = job.work.bytes();
+        if let Work::Part(Part::Epoch(epoch)) = &job.work
+            && !self.is_taker()
+        {
+            self.debt.wait(&epoch.pipeline, epoch.state.iter().map(|delta| delta.operator.as_str()));
+        }
         self.pressure.admit(job.work.hot_bytes(), !self.is_taker());
         let mut waiting = self.lock();
         let full = |w: &Waiting| {
@@ -92,6 +101,7 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.pressure.close();
+        self.debt.close();
         self.added.notify_all();
         self.taken.notify_all();
     }

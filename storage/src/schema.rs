@@ -3,12 +3,13 @@
 //! FORMAT_VERSION counts changes that an older program would misread. The `meta` table and its keys `format` and
 //! `hash` keep their encoding for ever, so that any program can tell whether it may open a store.
 //! Format 2 added `next_file`, `sealed_files` and `sealed_segments`; a store of format 1 is brought to 2 when it is opened.
+//! Format 3 added `runs`, and manifests say of their parts through which epoch they go.
 //! Retired names (never to be used again): none yet.
 
 use redb::TableDefinition;
 
 /// The format this program reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// The oldest format that this program opens, and brings to its own.
 pub const FORMAT_VERSION_OLDEST: u32 = 1;
 
@@ -16,7 +17,7 @@ pub const FORMAT_VERSION_OLDEST: u32 = 1;
 pub const HOT_FILE: &str = "hot.redb";
 /// The file whose lock is the ownership of a data directory; holds the owner's process id.
 pub const LOCK_FILE: &str = "LOCK";
-/// Text file that tells the format before redb is touched: `tidemill data directory, format 2`.
+/// Text file that tells the format before redb is touched: `tidemill data directory, format 3`.
 pub const FORMAT_FILE: &str = "FORMAT";
 
 pub(crate) type BytesTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -55,6 +56,8 @@ pub(crate) const CHECKPOINTS: BytesTable = TableDefinition::new("checkpoints");
 pub(crate) const SCHEDULES: BytesTable = TableDefinition::new("schedules");
 /// (pipeline, operator) -> [`crate::manifest::Manifest`].
 pub(crate) const MANIFESTS: BytesTable = TableDefinition::new("manifests");
+/// Run id (of the blobs' numbers) -> [`crate::row::RunRow`].
+pub(crate) const RUNS: BytesTable = TableDefinition::new("runs");
 /// Blob id -> state delta, when its location is hot.
 pub(crate) const HOT_BLOBS: BytesTable = TableDefinition::new("hot_blobs");
 /// Marker name -> value in a row.
@@ -65,7 +68,7 @@ pub(crate) const SEALED_FILES: BytesTable = TableDefinition::new("sealed_files")
 pub(crate) const SEALED_SEGMENTS: BytesTable = TableDefinition::new("sealed_segments");
 
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 13] = [
+pub(crate) const ALL: [BytesTable; 14] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -75,6 +78,7 @@ pub(crate) const ALL: [BytesTable; 13] = [
     CHECKPOINTS,
     SCHEDULES,
     MANIFESTS,
+    RUNS,
     HOT_BLOBS,
     MARKERS,
     SEALED_FILES,

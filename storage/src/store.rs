@@ -9,20 +9,23 @@ use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
-use crate::manifest::Manifest;
+use crate::manifest::{BlobEntry, Manifest};
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
-use crate::{committer, fold, state};
+use crate::state::StateView;
+use crate::{committer, flush, fold, state};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Wall clock, handed in: ms since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -36,6 +39,15 @@ pub struct StoreOptions {
     pub checkpoints_retained: usize,
     /// Blobs of similar size in a manifest before they are folded into one; 0 = never in the background.
     pub state_fold_blobs: usize,
+    /// Bytes of an operator's state blobs in the hot file that become a run in sealed files; `u64::MAX` = only by
+    /// [`Store::flush_state`]. At four times of it its epochs wait.
+    pub state_flush_bytes: u64,
+    /// Runs of similar size before they are merged into one; 0 = only by [`Store::merge_state`].
+    pub state_merge_runs: usize,
+    /// Memory for the committed state of all open views together, bytes. What no run holds yet is in memory all the same.
+    pub state_memory_bytes: usize,
+    /// Memory for blocks, indexes and filters of runs, bytes.
+    pub state_cache_bytes: u64,
     /// Bytes of chunks in the hot file beyond which they move to sealed files, down to half of it. At twice of it appends and
     /// epochs wait for the mover. `u64::MAX` = chunks move and files are unlinked only by [`Store::seal`].
     pub hot_bytes_max: u64,
@@ -55,6 +67,10 @@ impl Default for StoreOptions {
             cache_bytes: 64 << 20,
             checkpoints_retained: 10,
             state_fold_blobs: 8,
+            state_flush_bytes: 32 << 20,
+            state_merge_runs: 4,
+            state_memory_bytes: 512 << 20,
+            state_cache_bytes: 64 << 20,
             hot_bytes_max: 256 << 20,
             sealed_file_bytes: 32 << 20,
             queue_bytes: 64 << 20,
@@ -70,6 +86,10 @@ impl std::fmt::Debug for StoreOptions {
             .field("cache_bytes", &self.cache_bytes)
             .field("checkpoints_retained", &self.checkpoints_retained)
             .field("state_fold_blobs", &self.state_fold_blobs)
+            .field("state_flush_bytes", &self.state_flush_bytes)
+            .field("state_merge_runs", &self.state_merge_runs)
+            .field("state_memory_bytes", &self.state_memory_bytes)
+            .field("state_cache_bytes", &self.state_cache_bytes)
             .field("hot_bytes_max", &self.hot_bytes_max)
             .field("sealed_file_bytes", &self.sealed_file_bytes)
             .field("queue_bytes", &self.queue_bytes)
@@ -168,11 +188,36 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
         .map_err(|e| Error::unavailable(format!("starting the thread {name}: {e}")))
 }
 
-fn fold_all(shared: &Shared, queue: &Queue, at: usize, requests: &Receiver<(String, String)>) {
-    for (pipeline, operator) in requests {
-        // A failed fold loses nothing: the next commit asks again.
-        if let Err(e) = fold::fold(shared, queue, &pipeline, &operator, at) {
-            tracing::warn!(error = %e, "state was not folded");
+/// An operator whose state a commit has changed: pipeline, operator.
+type Changed = (String, String);
+
+/// How long a failed flush or merge waits before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Does `work` for every operator that is asked for, until nobody can ask any more. What fails is tried again: nothing is
+/// lost by it, but epochs may wait for it.
+fn serve(requests: &Receiver<Changed>, what: &str, mut work: impl FnMut(&str, &str) -> Result<()>) {
+    let mut failed: BTreeMap<Changed, String> = BTreeMap::new();
+    loop {
+        let asked = match failed.is_empty() {
+            true => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => requests.recv_timeout(RETRY),
+        };
+        let operators = match asked {
+            Ok(operator) => vec![operator],
+            Err(RecvTimeoutError::Timeout) => failed.keys().cloned().collect(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        for operator in operators {
+            match work(&operator.0, &operator.1) {
+                Ok(()) => drop(failed.remove(&operator)),
+                Err(e) => {
+                    let text = e.to_string();
+                    if failed.insert(operator, text.clone()).as_ref() != Some(&text) {
+                        tracing::warn!(error = %text, "state was not {what}; it is tried again");
+                    }
+                }
+            }
         }
     }
 }
@@ -194,17 +239,43 @@ impl Store {
     }
 
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
-        let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, .. } = options;
-        let shared = Arc::new(Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max)?);
-        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone()));
-        let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, options.sealed_file_bytes));
+        let (hot_bytes_max, file_bytes) = (options.hot_bytes_max, options.sealed_file_bytes);
+        let shared = Arc::new(Shared::open(factory, &options)?);
+        let debt = shared.debt.clone();
+        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone(), debt));
+        let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, file_bytes));
         mover.remove_orphans_at_open();
-        let (ask, asked) = bounded::<(String, String)>(FOLD_REQUESTS_MAX);
+        let (ask, asked) = bounded::<Changed>(FOLD_REQUESTS_MAX);
+        let (ask_merge, asked_merge) = bounded::<Changed>(FOLD_REQUESTS_MAX);
         let mut threads = Vec::new();
-        let fold_at = options.state_fold_blobs;
-        if fold_at > 0 {
+        let (fold_at, flush_at, merge_at) =
+            (options.state_fold_blobs, options.state_flush_bytes, options.state_merge_runs);
+        if fold_at > 0 || flush_at < u64::MAX {
             let (shared, queue) = (shared.clone(), queue.clone());
-            threads.push(spawn("store-fold", move || fold_all(&shared, &queue, fold_at, &asked))?);
+            threads.push(spawn("store-fold", move || {
+                serve(&asked, "folded or flushed", |pipeline, operator| {
+                    if flush_at < u64::MAX && flush::flush(&shared, &queue, pipeline, operator, flush_at, file_bytes)? {
+                        // Full: the next flush asks again, and epochs wait before there are too many runs.
+                        let _ = ask_merge.try_send((pipeline.to_string(), operator.to_string()));
+                        return Ok(());
+                    }
+                    if fold_at > 0 {
+                        fold::fold(&shared, &queue, pipeline, operator, fold_at)?;
+                    }
+                    Ok(())
+                });
+            })?);
+        }
+        if merge_at > 0 {
+            let (shared, queue) = (shared.clone(), queue.clone());
+            threads.push(spawn("store-merge", move || {
+                serve(&asked_merge, "merged", |pipeline, operator| {
+                    let merge =
+                        || flush::merge_runs(&shared, &queue, pipeline, operator, merge_at, flush_at, file_bytes);
+                    while merge()? {}
+                    Ok(())
+                });
+            })?);
         }
         if hot_bytes_max < u64::MAX {
             let mover = mover.clone();
@@ -239,6 +310,13 @@ impl Store {
     /// Finishes what waits and closes the file; afterwards every call is `Unavailable`.
     pub fn close(&self) {
         self.inner.close();
+    }
+
+    fn not_in_callback(&self) -> Result<()> {
+        if self.inner.queue.is_taker() {
+            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
+        }
+        Ok(())
     }
 
     fn ask(&self, work: Work) -> Result<Outcome> {
@@ -290,18 +368,14 @@ impl Store {
     /// Moves chunks to sealed files now, oldest first, until at most so many bytes of them are hot. The background does so on
     /// its own; this is for whoever wants a small hot file (a backup, say). Also unlinks files that are no longer needed.
     pub fn seal(&self, keep_hot_bytes: u64) -> Result<SealReport> {
-        if self.inner.queue.is_taker() {
-            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
-        }
+        self.not_in_callback()?;
         self.inner.mover.seal(keep_hot_bytes)
     }
 
     /// Verifies every checksum, index, manifest and sealed file; never stops at the first fault. Reads everything there is.
     /// Work goes on beside it.
     pub fn check(&self) -> Result<CheckReport> {
-        if self.inner.queue.is_taker() {
-            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
-        }
+        self.not_in_callback()?;
         check::check(&self.inner.shared, &self.inner.mover)
     }
 
@@ -353,23 +427,32 @@ impl Store {
         stored.into_iter().map(decode).collect()
     }
 
-    /// The committed state of an operator, for a range of key groups: the sum of the manifest's blobs.
-    pub fn load_state(&self, pipeline: &str, operator: &str, key_groups: Range<u32>) -> Result<state::Memory> {
-        self.inner.shared.read(|snapshot| {
-            let row = snapshot.pipeline(pipeline)?;
+    /// The committed state of an operator, for a range of key groups: the sum of the manifest's runs and blobs.
+    pub fn load_state(&self, pipeline: &str, operator: &str, key_groups: Range<u32>) -> Result<StateView> {
+        let shared = &self.inner.shared;
+        let context = |e: Error| e.context(format!("state of pipeline {pipeline}, operator {operator}"));
+        // Blobs first: what is flushed between the two is in both, the same.
+        let (max_parallelism, blobs) = shared.read(|snapshot| {
+            let row = snapshot.pipeline(pipeline)?.filter(|row| !row.deleted);
             let row = row.ok_or_else(|| Error::not_found(format!("pipeline {pipeline} was never started here")))?;
-            let mut memory = state::Memory::new(key_groups, row.max_parallelism);
-            for entry in snapshot.manifest(pipeline, operator)?.unwrap_or_default().blobs {
-                let added = snapshot.blob(&entry).and_then(|blob| memory.apply_delta(&blob));
-                added.map_err(|e| {
-                    e.context(format!("state of pipeline {pipeline}, operator {operator}, blob {}", entry.id.0))
-                })?;
-            }
-            Ok(memory)
-        })
+            let manifest = snapshot.manifest(pipeline, operator).map_err(context)?.unwrap_or_default();
+            let read = |entry: &BlobEntry| {
+                let bytes = snapshot.blob(entry).map_err(|e| context(e.context(format!("blob {}", entry.id.0))))?;
+                Ok((*entry, bytes))
+            };
+            Ok((row.max_parallelism, manifest.blobs.iter().map(read).collect::<Result<Vec<_>>>()?))
+        })?;
+        let memory = state::Memory::new(key_groups, max_parallelism);
+        let cell = shared.run_cell(pipeline, operator).map_err(context)?;
+        let mut view = StateView::new(memory, cell, shared.state_budget.clone()).map_err(context)?;
+        for (entry, blob) in blobs {
+            let applied = view.apply_delta(&blob, entry.through);
+            applied.map_err(|e| context(e.context(format!("blob {}", entry.id.0))))?;
+        }
+        Ok(view)
     }
 
-    /// The blobs of an operator's state; none when it has no state.
+    /// The runs and blobs of an operator's state; none when it has no state.
     pub fn state_manifest(&self, pipeline: &str, operator: &str) -> Result<Manifest> {
         Ok(self.inner.shared.read(|snapshot| snapshot.manifest(pipeline, operator))?.unwrap_or_default())
     }
@@ -377,10 +460,30 @@ impl Store {
     /// Folds the blobs of an operator's state now, once, as the background does; `at` = how many of similar size are
     /// enough. False: there was nothing to fold.
     pub fn fold_state(&self, pipeline: &str, operator: &str, at: usize) -> Result<bool> {
-        if self.inner.queue.is_taker() {
-            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
-        }
+        self.not_in_callback()?;
         fold::fold(&self.inner.shared, &self.inner.queue, pipeline, operator, at)
+    }
+
+    /// Makes a run of an operator's blobs now, as the background does once they have `state_flush_bytes`. False: there are none.
+    pub fn flush_state(&self, pipeline: &str, operator: &str) -> Result<bool> {
+        self.not_in_callback()?;
+        let Inner { options, shared, queue, .. } = &*self.inner;
+        flush::flush(shared, queue, pipeline, operator, 0, options.sealed_file_bytes)
+    }
+
+    /// Merges runs of an operator's state now, once, as the background does; `at` = how many of similar size are enough. False:
+    /// there was nothing to merge.
+    pub fn merge_state(&self, pipeline: &str, operator: &str, at: usize) -> Result<bool> {
+        self.not_in_callback()?;
+        let Inner { options, shared, queue, .. } = &*self.inner;
+        let lowest = options.state_flush_bytes;
+        flush::merge_runs(shared, queue, pipeline, operator, at, lowest, options.sealed_file_bytes)
+    }
+
+    /// Forgets a pipeline: checkpoints, state, timers, schedules; its streams and markers stay. Runs of it that still
+    /// work are fenced. `NotFound` when it was never started.
+    pub fn delete_pipeline(&self, name: &str) -> Result<()> {
+        self.ask(Work::DeletePipeline { name: name.to_string() }).map(drop)
     }
 
     /// A named marker.

@@ -18,6 +18,8 @@ pub struct Settings {
     pub workers: WorkerSettings,
     /// The store.
     pub store: StoreSettings,
+    /// Keyed state.
+    pub state: StateSettings,
     /// Batches, queues, epochs.
     pub dataflow: DataflowSettings,
 }
@@ -40,6 +42,17 @@ pub struct StoreSettings {
     pub hot_bytes_max: u64,
     /// Bytes that a sealed file aims at.
     pub sealed_file_bytes: u64,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateSettings {
+    /// Bytes of changes of an operator in the hot file that become a run; the operator waits at four times of it.
+    pub flush_bytes: u64,
+    /// Memory for the committed state of all operators, bytes.
+    pub memory_bytes: u64,
+    /// Memory for blocks, indexes and filters of runs, bytes.
+    pub cache_bytes: u64,
 }
 
 /// `[dataflow]`.
@@ -82,7 +95,7 @@ impl Settings {
 
     fn overlay(&mut self, document: &Document) -> Result<(), ConfigError> {
         let root = Item { source: &document.source, path: String::new(), node: &document.root };
-        let root = root.table(&["workers", "store", "dataflow"])?;
+        let root = root.table(&["workers", "store", "state", "dataflow"])?;
         if let Some(item) = root.get("workers") {
             let table = item.table(&["threads"])?;
             count(&table, "threads", 0..=1_024, &mut self.workers.threads)?;
@@ -93,6 +106,12 @@ impl Settings {
             count(&table, "checkpoints_retained", 1..=1_000_000, &mut self.store.checkpoints_retained)?;
             size(&table, "hot", 64 << 10, &mut self.store.hot_bytes_max)?;
             size(&table, "sealed_file", 64 << 10, &mut self.store.sealed_file_bytes)?;
+        }
+        if let Some(item) = root.get("state") {
+            let table = item.table(&["flush", "memory", "cache"])?;
+            size(&table, "flush", 16 << 10, &mut self.state.flush_bytes)?;
+            size(&table, "memory", 1 << 20, &mut self.state.memory_bytes)?;
+            size(&table, "cache", 1 << 20, &mut self.state.cache_bytes)?;
         }
         if let Some(item) = root.get("dataflow") {
             let keys = ["batch_events", "batch", "queue_batches", "queue", "epochs_in_flight", "uncommitted"];

@@ -12,7 +12,7 @@ use crate::checkpoint::coordinator::{Coordinator, Event, RunEnd};
 use crate::checkpoint::protocol::Pace;
 use crate::clock::Clock;
 use crate::config::pipeline::Pipeline;
-use crate::config::settings::{Settings, StoreSettings};
+use crate::config::settings::Settings;
 use crate::connector::{Egress, sink, source};
 use crate::dataflow::control::RunControl;
 use crate::dataflow::queue::Capacity;
@@ -99,17 +99,22 @@ impl RunHandle {
 
 /// Opens a store with the process settings.
 pub fn open_store(options: &RunOptions, clock: &Clock) -> Result<Store, JobError> {
-    Ok(Store::open(&options.data_dir, store_options(&options.settings.store, clock))?)
+    Ok(Store::open(&options.data_dir, store_options(&options.settings, clock))?)
 }
 
 /// What the process settings say of a store.
-pub fn store_options(settings: &StoreSettings, clock: &Clock) -> StoreOptions {
+pub fn store_options(settings: &Settings, clock: &Clock) -> StoreOptions {
     let clock = clock.clone();
+    let (settings, state) = (&settings.store, &settings.state);
     StoreOptions {
         cache_bytes: settings.cache_bytes as usize,
         checkpoints_retained: settings.checkpoints_retained as usize,
         hot_bytes_max: settings.hot_bytes_max,
         sealed_file_bytes: settings.sealed_file_bytes,
+        // What no run holds yet must fit in memory, and takes more of it than of the file.
+        state_flush_bytes: state.flush_bytes.min(state.memory_bytes / 16).max(1),
+        state_memory_bytes: usize::try_from(state.memory_bytes).unwrap_or(usize::MAX),
+        state_cache_bytes: state.cache_bytes,
         clock: Arc::new(move || clock.now_ms()),
         ..StoreOptions::default()
     }

@@ -17,8 +17,7 @@ fn end(first: Offset, entry: &IndexEntry) -> Offset {
 
 /// How many chunks of the file the index names from now on.
 pub(super) fn seal(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Group]) -> Result<u64> {
-    let next = o.next_file()?;
-    if file < next {
+    if o.file(file)?.is_some() {
         return Err(Error::fenced(format!("sealed file {file}: the number was used meanwhile; plan anew")));
     }
     let mut row = FileRow { live_chunks: 0, live_bytes: 0, ..row.clone() };
@@ -30,7 +29,7 @@ pub(super) fn seal(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Grou
         }
     }
     if row.live_chunks > 0 {
-        o.changes.next_file = Some(file + 1);
+        o.changes.next_file = Some(o.next_file()?.max(file + 1));
         o.changes.files.insert(file, row.clone());
     }
     Ok(row.live_chunks)
@@ -96,10 +95,15 @@ pub(super) fn dropped(o: &mut Overlay<'_>, segment: SegmentKey, entry: &IndexEnt
         sealed.bytes = sealed.bytes.saturating_sub(u64::from(entry.bytes));
         o.changes.sealed_segments.insert(segment, sealed);
     }
+    one_less(o, file, len)
+}
+
+/// A file is named by one chunk or run less, of so many bytes. With the last one its row goes.
+pub(super) fn one_less(o: &mut Overlay<'_>, file: u64, bytes: u64) -> Result<()> {
     // No row: `check` tells of it; truncation goes on.
     let Some(mut row) = o.file(file)? else { return Ok(()) };
     row.live_chunks = row.live_chunks.saturating_sub(1);
-    row.live_bytes = row.live_bytes.saturating_sub(len);
+    row.live_bytes = row.live_bytes.saturating_sub(bytes);
     if row.live_chunks == 0 {
         o.changes.files.remove(&file);
         o.changes.dropped_files.insert(file, row.name);

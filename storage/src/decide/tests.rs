@@ -6,11 +6,11 @@ use crate::commit::StateDelta;
 use crate::error::Kind;
 use crate::ids::{KeyGroup, SegmentId};
 use crate::manifest::Manifest;
-use crate::row::{CheckpointRow, SealedSegmentRow};
+use crate::row::{CheckpointRow, RunRow, SealedSegmentRow};
 use crate::state::{Change, DeltaBuilder};
 use crate::stream::encode_chunk;
 use crate::time::EventTime;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Nothing was ever written.
 pub(super) struct Nothing;
@@ -47,6 +47,12 @@ impl Snapshot for Nothing {
         Ok(BTreeSet::new())
     }
     fn manifest(&self, _: &str, _: &str) -> Result<Option<Manifest>> {
+        Ok(None)
+    }
+    fn manifests(&self, _: &str) -> Result<BTreeMap<String, Manifest>> {
+        Ok(BTreeMap::new())
+    }
+    fn run(&self, _: BlobId) -> Result<Option<RunRow>> {
         Ok(None)
     }
     fn marker(&self, _: &str) -> Result<Option<Bytes>> {
