@@ -7,8 +7,9 @@ use crate::hash::HASH_NAME;
 use crate::ids::Epoch;
 use crate::manifest::{BlobEntry, Manifest};
 use crate::redb_io::{begin_write, read_error, write_error};
-use crate::row::{PipelineRow, before_3};
+use crate::row::{PipelineRow, StreamRow, before_3};
 use crate::schema;
+use crate::stream::StreamState;
 use redb::{Database, ReadTransaction, ReadableTable, WriteTransaction};
 
 /// Checks that this program may use the store; gives its format.
@@ -86,6 +87,7 @@ pub(crate) fn upgrade(db: &Database, from: u32) -> Result<()> {
     if from < 3 {
         rewrite(&txn, schema::MANIFESTS, |key, row| manifest_of_2(&txn, key, row))?;
         rewrite(&txn, schema::PIPELINES, pipeline_of_2)?;
+        rewrite(&txn, schema::STREAMS, stream_of_2)?;
     }
     put_meta(&txn, schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes())?;
     txn.commit().map_err(write_error)
@@ -118,6 +120,13 @@ fn rewrite(
         table.insert(&key[..], &row[..]).map_err(write_error)?;
     }
     Ok(())
+}
+
+fn stream_of_2(_key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
+    let old: before_3::StreamRow = decode_row(row, || "the row of a stream".to_string())?;
+    let before_3::StreamRow { name, generation, created_at_ms, watermark, segments } = old;
+    let (state, epoch, next_segment) = (StreamState::Active, 0, segments.len() as u32);
+    encode_row(&StreamRow { name, generation, created_at_ms, watermark, state, epoch, next_segment, segments })
 }
 
 /// All blobs of a format-2 manifest go through the pipeline's last epoch, as far as anybody can tell.

@@ -2,8 +2,9 @@
 //!
 //! FORMAT_VERSION counts changes that an older program would misread. The `meta` table and its keys `format` and
 //! `hash` keep their encoding for ever, so that any program can tell whether it may open a store.
-//! Format 2 added `next_file`, `sealed_files` and `sealed_segments`; a store of format 1 is brought to 2 when it is opened.
-//! Format 3 added `runs`, and manifests say of their parts through which epoch they go.
+//! Format 2 added `next_file`, `sealed_files` and `sealed_segments`. Format 3 gave the rows of `streams` their state and the
+//! epochs of the segment set, those of `manifests` runs and epochs, those of `pipelines` a mark of deletion, and added
+//! `past_segments`, `writers` and `runs`. A store of an older format is brought to this one when it is opened.
 //! Retired names (never to be used again): none yet.
 
 use redb::TableDefinition;
@@ -67,8 +68,14 @@ pub(crate) const SEALED_FILES: BytesTable = TableDefinition::new("sealed_files")
 /// (stream, segment) -> [`crate::row::SealedSegmentRow`]; none = nothing of it was ever sealed.
 pub(crate) const SEALED_SEGMENTS: BytesTable = TableDefinition::new("sealed_segments");
 
+/// (stream, segment) -> [`crate::row::PastRow`]: segments that a scaling sealed and that are not wholly truncated.
+pub(crate) const PAST_SEGMENTS: BytesTable = TableDefinition::new("past_segments");
+
+/// (stream, writer) -> [`crate::row::WriterRow`].
+pub(crate) const WRITERS: BytesTable = TableDefinition::new("writers");
+
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 14] = [
+pub(crate) const ALL: [BytesTable; 16] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -83,4 +90,6 @@ pub(crate) const ALL: [BytesTable; 14] = [
     MARKERS,
     SEALED_FILES,
     SEALED_SEGMENTS,
+    PAST_SEGMENTS,
+    WRITERS,
 ];
