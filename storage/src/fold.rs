@@ -67,7 +67,8 @@ pub(crate) fn fold(shared: &Shared, queue: &Queue, pipeline: &str, operator: &st
     let read = shared.read(|snapshot| {
         let manifest = snapshot.manifest(pipeline, operator)?.unwrap_or_default();
         let Some(range) = choose(&manifest, at) else { return Ok(None) };
-        let oldest = range.start == 0;
+        // Removals must stay as long as a run below may hold what they remove.
+        let oldest = range.start == 0 && manifest.runs.is_empty();
         let chosen = manifest.blobs[range].to_vec();
         let blobs = chosen.iter().map(|entry| snapshot.blob(entry)).collect::<Result<Vec<Bytes>>>()?;
         Ok(Some((chosen, blobs, oldest)))

@@ -431,13 +431,16 @@ impl Store {
     pub fn load_state(&self, pipeline: &str, operator: &str, key_groups: Range<u32>) -> Result<StateView> {
         let shared = &self.inner.shared;
         let context = |e: Error| e.context(format!("state of pipeline {pipeline}, operator {operator}"));
+        let of_blob = |e: Error, entry: &BlobEntry| {
+            e.context(format!("state of pipeline {pipeline}, operator {operator}, blob {}", entry.id.0))
+        };
         // Blobs first: what is flushed between the two is in both, the same.
         let (max_parallelism, blobs) = shared.read(|snapshot| {
             let row = snapshot.pipeline(pipeline)?.filter(|row| !row.deleted);
             let row = row.ok_or_else(|| Error::not_found(format!("pipeline {pipeline} was never started here")))?;
             let manifest = snapshot.manifest(pipeline, operator).map_err(context)?.unwrap_or_default();
             let read = |entry: &BlobEntry| {
-                let bytes = snapshot.blob(entry).map_err(|e| context(e.context(format!("blob {}", entry.id.0))))?;
+                let bytes = snapshot.blob(entry).map_err(|e| of_blob(e, entry))?;
                 Ok((*entry, bytes))
             };
             Ok((row.max_parallelism, manifest.blobs.iter().map(read).collect::<Result<Vec<_>>>()?))
@@ -446,8 +449,7 @@ impl Store {
         let cell = shared.run_cell(pipeline, operator).map_err(context)?;
         let mut view = StateView::new(memory, cell, shared.state_budget.clone()).map_err(context)?;
         for (entry, blob) in blobs {
-            let applied = view.apply_delta(&blob, entry.through);
-            applied.map_err(|e| context(e.context(format!("blob {}", entry.id.0))))?;
+            view.apply_delta(&blob, entry.through).map_err(|e| of_blob(e, &entry))?;
         }
         Ok(view)
     }

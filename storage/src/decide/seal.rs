@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_with_its_last_chunk_and_its_number_is_never_used_again() {
+    fn a_file_goes_with_its_last_chunk() {
         let groups = vec![group(&[hot(0, 2)], &[sealed(0, 2)]), group(&[hot(2, 3)], &[sealed(2, 3)])];
         let mut works = vec![create(), append(2), append(3), seal(1, groups), truncate_at("a", 4)];
         let (changes, _) = run(&works);
@@ -218,7 +218,15 @@ mod tests {
         assert_eq!(dropped, [0, 2], "hot bytes that may lie there go, too");
         assert_eq!(changes.sealed_segments[&SEGMENT].chunks, 0);
 
-        works.extend([append(1), seal(1, vec![group(&[hot(5, 1)], &[sealed(5, 1)])])]);
-        assert_eq!(run(&works).1[7].as_ref().unwrap_err().kind(), Kind::Fenced);
+    }
+
+    #[test]
+    fn a_number_that_names_a_file_is_refused_and_a_smaller_one_that_was_reserved_is_not() {
+        let groups = |first: u64, events: u32| vec![group(&[hot(first, i64::from(events))], &[sealed(first, events)])];
+        let works = [create(), append(2), append(1), append(1), seal(3, groups(0, 2)), seal(3, groups(2, 1)), seal(2, groups(2, 1))];
+        let (changes, answers) = run(&works);
+        assert_eq!(answers[5].as_ref().unwrap_err().kind(), Kind::Fenced);
+        assert!(matches!(answers[6], Ok(Outcome::Sealed(1))), "{:?}", answers[6]);
+        assert_eq!((changes.files.len(), changes.next_file), (2, Some(4)));
     }
 }
