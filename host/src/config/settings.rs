@@ -87,6 +87,7 @@ impl Settings {
         let mut settings = Settings {
             workers: WorkerSettings::default(),
             store: StoreSettings::default(),
+            state: StateSettings::default(),
             dataflow: DataflowSettings::default(),
         };
         settings.overlay(&Document::parse("host/default.toml".to_string(), DEFAULTS.to_string())?)?;
@@ -109,9 +110,9 @@ impl Settings {
         }
         if let Some(item) = root.get("state") {
             let table = item.table(&["flush", "memory", "cache"])?;
-            size(&table, "flush", 16 << 10, &mut self.state.flush_bytes)?;
-            size(&table, "memory", 1 << 20, &mut self.state.memory_bytes)?;
-            size(&table, "cache", 1 << 20, &mut self.state.cache_bytes)?;
+            size(&table, "flush", 1 << 10, &mut self.state.flush_bytes)?;
+            size(&table, "memory", 16 << 10, &mut self.state.memory_bytes)?;
+            size(&table, "cache", 64 << 10, &mut self.state.cache_bytes)?;
         }
         if let Some(item) = root.get("dataflow") {
             let keys = ["batch_events", "batch", "queue_batches", "queue", "epochs_in_flight", "uncommitted"];

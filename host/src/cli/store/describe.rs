@@ -33,6 +33,7 @@ fn json(store: &StoreDescription) -> Value {
             "pipeline": state.pipeline,
             "operator": state.operator,
             "blobs": state.blobs,
+            "runs": state.runs,
             "bytes": tiers(state.bytes),
         })
     });
@@ -86,11 +87,12 @@ fn text(store: &StoreDescription) -> String {
             [
                 format!("{}/{}", state.pipeline, state.operator),
                 number(state.blobs),
+                number(state.runs),
                 size(state.bytes.hot),
                 size(state.bytes.sealed),
             ]
         });
-        parts.push(table(["state", "blobs", "hot", "sealed"], rows));
+        parts.push(table(["state", "blobs", "runs", "hot", "sealed"], rows));
     }
     parts.push(tier_table(store));
     let mut talk = format!("chunks move to sealed files beyond {} in the hot file\n", size(store.hot_bytes_max));
