@@ -134,7 +134,7 @@ fn a_run_whose_disk_is_really_full_goes_on_by_itself_when_there_is_room() {
     };
     append("first\n").ok();
     // Somebody else takes all there is between the measuring and the writing: an append that is large enough finds out.
-    let large: String = (0..200_000_u64).map(|n| format!("{:x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let large: String = (0..200_000_u64).map(|n| format!("x{:x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     let eaten = std::thread::scope(|scope| {
         let appended = scope.spawn(|| append(&large));
         while on(&data, &["stream", "describe", "live/in"])["events"].as_u64() < Some(20_000) {

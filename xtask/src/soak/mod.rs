@@ -44,7 +44,7 @@ pub(crate) struct Options {
 }
 
 /// One thing that goes on beside the owner, with what must always hold of it.
-pub(crate) trait Actor: Send {
+trait Actor: Send {
     /// For messages.
     fn name(&self) -> String;
 
