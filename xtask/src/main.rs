@@ -25,7 +25,7 @@ usage: cargo xtask VERB
   demo              build everything, run the main job on a year of flights, print what came out
   test [ARGS]       set up, build the guests, run every test; ARGS go to `cargo test`
   bench [ARGS]      run the benchmarks; ARGS go to `cargo bench`
-  soak [--minutes N] [--seed N]
+  soak [--minutes N] [--seed N] [--tidemill FILE]
                     three pipelines under appends, open cursors, kill -9 and a full disk (30 minutes unless told)
   guests            build every guest component (examples/operators, host/tests/guests)
   guest-toolchain   find or make a Rust compiler with wasm32-unknown-unknown; prints the path of its rustc

@@ -1,4 +1,4 @@
-//! `cargo xtask soak [--minutes N] [--seed N]`: builds what is needed and lets `soak/` run.
+//! `cargo xtask soak [--minutes N] [--seed N] [--tidemill FILE]`: builds what is needed and lets `soak/` run.
 
 use crate::soak::{self, Options};
 use crate::workspace::{Workspace, say};
@@ -6,26 +6,34 @@ use crate::{guests, toolchain};
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const USAGE: &str = "usage: cargo xtask soak [--minutes N] [--seed N]";
+const USAGE: &str = "usage: cargo xtask soak [--minutes N] [--seed N] [--tidemill FILE]";
 const MINUTES: u64 = 30;
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
-    let (mut minutes, mut seed) = (MINUTES, None);
+    let (mut minutes, mut seed, mut tidemill) = (MINUTES, None, None);
     let mut args = args.iter();
     while let Some(name) = args.next() {
-        let value = args.next().and_then(|value| value.parse::<u64>().ok());
-        let value = value.with_context(|| format!("{name} takes a whole number\n{USAGE}"))?;
+        let value = args.next().with_context(|| format!("{name} needs a value\n{USAGE}"))?;
+        let number = || value.parse::<u64>().with_context(|| format!("{name} takes a whole number\n{USAGE}"));
         match name.as_str() {
-            "--minutes" => minutes = value,
-            "--seed" => seed = Some(value),
+            "--minutes" => minutes = number()?,
+            "--seed" => seed = Some(number()?),
+            "--tidemill" => tidemill = Some(std::path::absolute(value).context("the path of the binary")?),
             _ => bail!("unknown argument {name:?}\n{USAGE}"),
         }
     }
-    toolchain::ensure(workspace)?;
-    workspace.build_tidemill()?;
-    guests::build(workspace)?;
+    let tidemill = match tidemill {
+        // Another build, of which only the guests are taken as they lie there.
+        Some(tidemill) => tidemill,
+        None => {
+            toolchain::ensure(workspace)?;
+            workspace.build_tidemill()?;
+            guests::build(workspace)?;
+            workspace.tidemill()
+        }
+    };
     let options = Options {
-        tidemill: workspace.tidemill(),
+        tidemill,
         root: workspace.root.clone(),
         length: Duration::from_secs(minutes * 60),
         round: (Duration::from_millis(500), Duration::from_secs(8)),
