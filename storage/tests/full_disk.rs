@@ -195,11 +195,9 @@ fn fill(seed: u64, space: u64, crash: bool) -> bool {
         assert_eq!(store.failure().map(|e| e.kind()), Some(Kind::Full), "{what}");
         // As often as it likes while the disk is full: it reopens or says so.
         for _ in 0..3 {
-            if let Err(e) = store.reopen_if_failed() {
-                assert_eq!(e.kind(), Kind::Full, "{what}: {e}");
-            } else if let Err(e) =
-                store.commit(Part::Marker(MarkerSwap { expected: store.marker("m").unwrap(), ..marker() }))
-            {
+            let reopened = store.reopen_if_failed().and_then(|_| store.marker("m"));
+            let swap = |expected| store.commit(Part::Marker(MarkerSwap { expected, ..marker() }));
+            if let Err(e) = reopened.and_then(swap) {
                 assert_eq!(e.kind(), Kind::Full, "{what}: {e}");
             }
         }
