@@ -39,7 +39,8 @@ fn run_set_with(
 ) -> Result<RunSet> {
     let mut set = RunSet { flushed: manifest.flushed(), runs: Vec::new(), bytes: 0 };
     for entry in &manifest.runs {
-        let missing = |what: String| Error::corrupt(format!("run {} of the state: {what}; restore a backup", entry.id.0));
+        let missing =
+            |what: String| Error::corrupt(format!("run {} of the state: {what}; restore a backup", entry.id.0));
         let row = snapshot.run(entry.id)?.ok_or_else(|| missing("its row is missing".into()))?;
         let mut files = Vec::with_capacity(row.files.len());
         for file in row.files {
@@ -113,11 +114,10 @@ fn switch(
     out.put()?;
     let (answer, answered) = bounded(1);
     let (pipeline, operator) = (pipeline.to_string(), operator.to_string());
-    let switch = RunSwitch { pipeline: pipeline.clone(), operator: operator.clone(), blobs, runs, files: out.files.clone() };
-    queue.push(Job {
-        work: Work::Runs(Box::new(switch)),
-        on_done: Box::new(move |outcome| drop(answer.send(outcome))),
-    });
+    let switch =
+        RunSwitch { pipeline: pipeline.clone(), operator: operator.clone(), blobs, runs, files: out.files.clone() };
+    queue
+        .push(Job { work: Work::Runs(Box::new(switch)), on_done: Box::new(move |outcome| drop(answer.send(outcome))) });
     let outcome = answered.recv().map_err(|_| closed())?;
     // With an unknown outcome the files may be named: the next opening tells.
     out.kept = match &outcome {

@@ -15,16 +15,19 @@ use crate::queue::closed;
 use crate::redb_io::{RedbSnapshot, redb_error};
 use crate::schema::FORMAT_VERSION;
 use crate::sealed::Tier;
+use crate::space::{MeasuredDisk, Space};
 use crate::state::run::RunCache;
 use crate::state::{RunCell, StateBudget};
 use crate::store::{BackendFactory, StoreOptions};
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
-use std::io;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 /// A factory with its backend's type forgotten.
-pub(crate) trait OpenDatabase: Send + Sync {
+pub(crate) trait OpenDatabase: MeasuredDisk {
     fn exists(&self) -> io::Result<bool>;
     fn make(&self, builder: &Builder) -> Result<()>;
     fn writable(&self, builder: &Builder) -> Result<Database, DatabaseError>;
@@ -59,8 +62,18 @@ impl<F: BackendFactory> OpenDatabase for F {
     }
 }
 
+impl<F: BackendFactory> MeasuredDisk for F {
+    fn free(&self) -> io::Result<Option<u64>> {
+        self.free_bytes()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.place()
+    }
+}
+
 pub(crate) struct Shared {
-    factory: Box<dyn OpenDatabase>,
+    factory: Arc<dyn OpenDatabase>,
     cache_bytes: usize,
     pub(crate) checkpoints_retained: usize,
     /// Where the sealed files lie.
@@ -77,20 +90,22 @@ pub(crate) struct Shared {
     last_file: Mutex<u64>,
     /// Files of state that are on their way, or put and not yet named by a row.
     puts: Mutex<BTreeSet<String>>,
+    pub(crate) space: Arc<Space>,
     /// None once closed.
     database: RwLock<Option<Database>>,
     /// Why nothing goes any more until it is reopened.
     failed: Mutex<Option<Error>>,
+    /// How often that was a full disk.
+    times_full: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn open(
-        factory: impl BackendFactory,
-        options: &StoreOptions,
-    ) -> Result<Shared> {
+    pub(crate) fn open(factory: impl BackendFactory, options: &StoreOptions) -> Result<Shared> {
         let tier = factory.tier().map_err(|e| redb_error("looking for the sealed files", e))?;
+        let factory = Arc::new(factory);
         let shared = Shared {
-            factory: Box::new(factory),
+            space: Arc::new(Space::new(factory.clone(), options.reserve_bytes)),
+            factory,
             cache_bytes: options.cache_bytes,
             checkpoints_retained: options.checkpoints_retained,
             tier,
@@ -103,6 +118,7 @@ impl Shared {
             puts: Mutex::default(),
             database: RwLock::new(None),
             failed: Mutex::new(None),
+            times_full: AtomicU64::new(0),
         };
         let database = shared.open_database()?;
         shared.count_hot(&database)?;
@@ -221,7 +237,7 @@ impl Shared {
     pub(crate) fn with_database<T>(&self, f: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &*self.failed() {
-            return Err(Error::unavailable(format!("the store must be reopened after an error ({why})")));
+            return Err(Error::new(why.kind(), format!("the store must be reopened after an error ({why})")));
         }
         let result = f(database.as_ref().ok_or_else(closed)?);
         if let Err(e) = &result
@@ -246,16 +262,34 @@ impl Shared {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why nothing goes any more; none = it works.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failed().clone()
+    }
+
+    pub(crate) fn times_full(&self) -> u64 {
+        self.times_full.load(Ordering::SeqCst)
+    }
+
     /// Lets nothing through until it is reopened.
     pub(crate) fn latch(&self, why: &Error) {
         let mut failed = self.failed();
-        if failed.is_none() {
-            tracing::warn!(error = %why, "the store is latched until it is reopened");
-            *failed = Some(why.clone());
-            // The mover stands still: whoever waits for it must hear why.
-            self.pressure.set_latched(true);
-            self.debt.set_latched(true);
+        match &*failed {
+            None => {
+                tracing::warn!(error = %why, "the store is latched until it is reopened");
+                *failed = Some(why.clone());
+            }
+            // A reader may hear first, and only, that redb's handle is of no use any more.
+            Some(first) if first.kind() != Kind::Full && why.kind() == Kind::Full => *failed = Some(why.clone()),
+            Some(_) => return,
         }
+        if why.kind() == Kind::Full {
+            self.times_full.fetch_add(1, Ordering::SeqCst);
+        }
+        // The mover stands still: whoever waits for it must hear why.
+        self.pressure.set_latched(true);
+        self.debt.set_latched(true);
+        self.space.set_latched(true);
     }
 
     pub(crate) fn reopen_if_failed(&self) -> Result<bool> {
@@ -272,6 +306,7 @@ impl Shared {
         *self.failed() = None;
         self.pressure.set_latched(false);
         self.debt.set_latched(false);
+        self.space.set_latched(false);
         Ok(true)
     }
 

@@ -4,10 +4,10 @@
 use crate::check::{self, CheckReport};
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
-use crate::decide::{Outcome, Work};
+use crate::decide::{Outcome, Work, disk_bytes};
 use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
 use crate::manifest::{BlobEntry, Manifest};
 use crate::overlay::Snapshot;
@@ -15,14 +15,15 @@ use crate::queue::{Job, Queue, closed};
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
-use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
+use crate::space::{DiskSpace, Room};
 use crate::state::StateView;
+use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
 use crate::{committer, flush, fold, state};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct StoreOptions {
     pub hot_bytes_max: u64,
     /// Bytes that a sealed file aims at.
     pub sealed_file_bytes: u64,
+    /// Bytes of the disk that appends and epochs leave free: they wait instead. 0 = none.
+    pub reserve_bytes: u64,
     /// Most bytes of parts that wait or share one commit; submitters wait beyond it.
     pub queue_bytes: usize,
     /// Most parts that wait or share one commit; submitters wait beyond it.
@@ -73,6 +76,7 @@ impl Default for StoreOptions {
             state_cache_bytes: 64 << 20,
             hot_bytes_max: 256 << 20,
             sealed_file_bytes: 32 << 20,
+            reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
             clock: Arc::new(|| 0),
@@ -92,6 +96,7 @@ impl std::fmt::Debug for StoreOptions {
             .field("state_cache_bytes", &self.state_cache_bytes)
             .field("hot_bytes_max", &self.hot_bytes_max)
             .field("sealed_file_bytes", &self.sealed_file_bytes)
+            .field("reserve_bytes", &self.reserve_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
             .finish_non_exhaustive()
@@ -120,6 +125,12 @@ pub trait BackendFactory: Send + Sync + 'static {
 
     /// Where the sealed files lie.
     fn tier(&self) -> std::io::Result<Arc<dyn Tier>>;
+
+    /// Bytes that the disk can still give out; none = there is no telling, and no reserve is kept.
+    fn free_bytes(&self) -> std::io::Result<Option<u64>>;
+
+    /// Where that disk is, for messages.
+    fn place(&self) -> PathBuf;
 }
 
 /// What a run of a pipeline starts with.
@@ -241,8 +252,8 @@ impl Store {
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
         let (hot_bytes_max, file_bytes) = (options.hot_bytes_max, options.sealed_file_bytes);
         let shared = Arc::new(Shared::open(factory, &options)?);
-        let debt = shared.debt.clone();
-        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone(), debt));
+        let (pressure, debt, space) = (shared.pressure.clone(), shared.debt.clone(), shared.space.clone());
+        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, pressure, debt, space));
         let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, file_bytes));
         mover.remove_orphans_at_open();
         let (ask, asked) = bounded::<Changed>(FOLD_REQUESTS_MAX);
@@ -259,7 +270,8 @@ impl Store {
                         let _ = ask_merge.try_send((pipeline.to_string(), operator.to_string()));
                         return Ok(());
                     }
-                    if fold_at > 0 {
+                    // With little room left it would take more first than it frees. The next commit asks again.
+                    if fold_at > 0 && !shared.space.look().is_low() {
                         fold::fold(&shared, &queue, pipeline, operator, fold_at)?;
                     }
                     Ok(())
@@ -270,6 +282,9 @@ impl Store {
             let (shared, queue) = (shared.clone(), queue.clone());
             threads.push(spawn("store-merge", move || {
                 serve(&asked_merge, "merged", |pipeline, operator| {
+                    if shared.space.look().is_low() {
+                        return Err(Error::new(Kind::Full, "the disk is below its reserve"));
+                    }
                     let merge =
                         || flush::merge_runs(&shared, &queue, pipeline, operator, merge_at, flush_at, file_bytes);
                     while merge()? {}
@@ -305,6 +320,22 @@ impl Store {
             self.inner.mover.doubt();
         }
         Ok(reopened)
+    }
+
+    /// Why the store must be reopened; none = it works.
+    pub fn failure(&self) -> Option<Error> {
+        self.inner.shared.failure()
+    }
+
+    /// How often a full disk was why, since the store was opened. Those who met the trouble a moment earlier than the one
+    /// whose commit failed may have heard of it as `Unavailable`.
+    pub fn times_full(&self) -> u64 {
+        self.inner.shared.times_full()
+    }
+
+    /// Bytes of the disk that appends and epochs leave free.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.inner.options.reserve_bytes
     }
 
     /// Finishes what waits and closes the file; afterwards every call is `Unavailable`.
@@ -386,8 +417,14 @@ impl Store {
             hot_file_bytes: self.inner.shared.hot_file_bytes()?,
             hot_bytes_max: self.inner.options.hot_bytes_max,
             mover: self.mover_status(),
+            disk: self.disk(),
             ..described
         })
+    }
+
+    /// How much room there is on the disk, and who waits for more.
+    pub fn disk(&self) -> DiskSpace {
+        self.inner.shared.space.look()
     }
 
     /// How the mover of chunks is doing.
@@ -498,6 +535,25 @@ impl Store {
     pub fn submit(&self, part: Part, on_done: OnDone) {
         let on_done = Box::new(move |outcome: Result<Outcome>| on_done(outcome.and_then(accepted)));
         self.inner.queue.push(Job { work: Work::Part(part), on_done });
+    }
+
+    /// Lines up for room on the disk for a part, for those who must not wait in [`Store::submit`]. None = it needs none.
+    pub fn line_up(&self, part: &Part) -> Option<Room> {
+        disk_bytes(part).map(|bytes| self.inner.shared.space.line_up(bytes))
+    }
+
+    /// [`Store::submit`] for a part whose room was granted ([`Room::is_granted`]); otherwise it waits for that, too.
+    pub fn submit_in(&self, room: Option<Room>, part: Part, on_done: OnDone) {
+        let on_done = Box::new(move |outcome: Result<Outcome>| on_done(outcome.and_then(accepted)));
+        let room = room.map(|mut room| {
+            if self.inner.queue.is_taker() {
+                room.force()
+            } else {
+                room.wait()
+            }
+            room
+        });
+        self.inner.queue.push_in(room, Job { work: Work::Part(part), on_done });
     }
 
     /// Hands a part to the committer and waits for the outcome.
