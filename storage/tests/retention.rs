@@ -94,7 +94,7 @@ fn subscribers_are_waited_for_up_to_the_maximum() {
     let mut slow = f.store.reader(&f.info.name, ReadFrom::Cut(two_rounds), None).unwrap();
     let (read, truncated, _) = read_on(&mut slow);
     assert!(truncated > 0 && !read.is_empty(), "the slow one hears of it and goes on");
-    f.store.unsubscribe(&f.info.name, "slow").unwrap();
+    ["slow", "fast"].iter().for_each(|s| f.store.unsubscribe(&f.info.name, s).unwrap());
     f.round(12);
     assert!(f.first() >= 100, "without subscribers the minimum alone decides: {}", f.first());
 }

@@ -137,20 +137,21 @@ pub(crate) fn truncation(
     if let Some(max) = max
         && kept > max
     {
-        // The one that leaves the most that is still less than the maximum.
+        // What they need is more than the maximum when it begins before a place that leaves that much.
+        let full = candidates.iter().filter(|c| c.leaves >= max).min_by_key(|c| c.leaves);
+        let is_over = match full {
+            Some(full) => matches!(consumed.compare(&full.cut)?, CutOrder::Before | CutOrder::Crossing),
+            None => false,
+        };
         let fits = |c: &&Candidate| c.leaves < max && c.leaves > min;
-        let most = candidates.iter().filter(fits).max_by_key(|c| c.leaves).unwrap_or(least);
-        match consumed.compare(&most.cut)? {
-            CutOrder::Before => return Ok(Some(most.cut.clone())),
-            CutOrder::Crossing => {
-                for candidate in candidates.iter().filter(fits) {
-                    if candidate.cut.compare(consumed)? == CutOrder::After {
-                        return Ok(Some(candidate.cut.clone()));
-                    }
+        if is_over {
+            // The first one after it that leaves less than the maximum; one that crosses it would take from it and leave from before it.
+            for candidate in candidates.iter().filter(fits) {
+                if candidate.cut.compare(consumed)? == CutOrder::After {
+                    return Ok(Some(candidate.cut.clone()));
                 }
-                return Ok(Some(least.cut.clone()));
             }
-            CutOrder::Equal | CutOrder::After => {}
+            return Ok(Some(least.cut.clone()));
         }
     }
     Ok(Some(consumed.clone()))

@@ -12,6 +12,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Offset, Position, SegmentId, StreamName};
 use crate::store::Store;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a reader starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,10 @@ pub struct StreamReader {
     end: Option<StreamCut>,
     /// The segment that is read just now.
     current: Option<SegmentId>,
+    /// What was there at the last look and was not begun.
+    unread: Vec<SegmentInfo>,
+    /// The whole ranges of the segments in the tiles.
+    ranges: BTreeMap<SegmentId, (u64, u64)>,
 }
 
 impl StreamReader {
@@ -97,7 +102,10 @@ impl StreamReader {
             tiles,
             end,
             current: None,
+            unread: Vec::new(),
+            ranges: BTreeMap::new(),
         };
+        reader.note_segments(info);
         reader.note_ends();
         Ok(reader)
     }
@@ -114,27 +122,35 @@ impl StreamReader {
     /// given, the oldest first.
     pub fn read(&mut self, max_bytes: usize) -> Result<StreamRead> {
         loop {
+            // A segment may have come to its end in an earlier call.
+            if self.tiles.iter().any(|(_, state)| *state == Tile::Finished) {
+                self.go_on()?;
+            }
             let mut open: Vec<SegmentId> =
                 self.tiles.iter().filter(|(_, state)| *state == Tile::Open).map(|(tile, _)| tile.segment).collect();
             open.sort_unstable();
             open.dedup();
+            open.retain(|segment| self.is_ready(*segment));
+            let mut finished = false;
             // Start after the one that was read last, so that none starves; a bounded read takes each to its end.
             let first = open.iter().position(|id| Some(*id) >= self.current).unwrap_or(0);
             let first = if self.end.is_some() { first } else { first % open.len().max(1) };
-            let mut finished = false;
             for n in 0..open.len() {
                 let segment = open[(first + n) % open.len()];
                 match self.read_segment(segment, max_bytes)? {
-                    Some(StreamRead::End) => finished = true,
+                    // What comes after it may be older than the next one here.
+                    Some(StreamRead::End) => {
+                        finished = true;
+                        break;
+                    }
+                    None => {}
                     Some(read) => {
                         self.current = Some(if self.end.is_some() { segment } else { SegmentId(segment.0 + 1) });
                         return Ok(read);
                     }
-                    None => {}
                 }
             }
-            let moved = (finished || open.is_empty()) && self.go_on()?;
-            if moved {
+            if finished {
                 continue;
             }
             let over = self.tiles.iter().all(|(_, state)| match state {
@@ -214,8 +230,14 @@ impl StreamReader {
 
     fn note_ends(&mut self) {
         for n in 0..self.tiles.len() {
-            let (CutTile { segment, offset, .. }, state) = self.tiles[n];
-            if state == Tile::Open && self.end_of(segment).is_some_and(|end| offset >= end) {
+            let (CutTile { low, high, segment, offset }, state) = self.tiles[n];
+            // Where the end lies in a successor, the segment is read to its own end first.
+            let goes_on =
+                |end: &StreamCut| end.tiles().iter().any(|e| e.low <= high && e.high >= low && e.segment > segment);
+            if state == Tile::Open
+                && self.end.as_ref().is_some_and(|end| !goes_on(end))
+                && self.end_of(segment).is_some_and(|end| offset >= end)
+            {
                 self.tiles[n].1 = Tile::Ended;
             }
         }
@@ -235,32 +257,57 @@ impl StreamReader {
         Ok(self.look()?.state == StreamState::Sealed)
     }
 
-    /// Puts successors in the place of finished segments; true when any could be.
-    fn go_on(&mut self) -> Result<bool> {
+    /// Whether nothing older is left to read in any part of its range. A tile may be smaller than its segment (where a predecessor was
+    /// truncated away and another one was not): then it waits for what lies beside it.
+    fn is_ready(&self, segment: SegmentId) -> bool {
+        let Some(range) = self.ranges.get(&segment).copied() else { return true };
+        let overlaps = |(low, high): (u64, u64)| low <= range.1 && high >= range.0;
+        !self.is_open_below(segment, range) && !self.unread.iter().any(|s| s.id < segment && overlaps(s.range))
+    }
+
+    /// Whether an older segment whose whole range overlaps this one is being read.
+    fn is_open_below(&self, segment: SegmentId, (low, high): (u64, u64)) -> bool {
+        self.tiles.iter().any(|(tile, state)| {
+            let whole = self.ranges.get(&tile.segment).copied().unwrap_or((tile.low, tile.high));
+            tile.segment < segment && *state == Tile::Open && whole.0 <= high && whole.1 >= low
+        })
+    }
+
+    /// Remembers ranges, and what was not begun.
+    fn note_segments(&mut self, info: &StreamInfo) {
+        let begun = |s: &SegmentInfo| {
+            let overlaps = |tile: &CutTile| tile.low <= s.range.1 && tile.high >= s.range.0;
+            self.tiles.iter().any(|(tile, _)| overlaps(tile) && tile.segment >= s.id)
+        };
+        self.unread = info.all_segments().filter(|s| !begun(s)).copied().collect();
+        let read: BTreeSet<SegmentId> = self.tiles.iter().map(|(tile, _)| tile.segment).collect();
+        self.ranges.retain(|id, _| read.contains(id));
+        self.ranges.extend(info.all_segments().filter(|s| read.contains(&s.id)).map(|s| (s.id, s.range)));
+    }
+
+    /// Puts successors in the place of finished segments.
+    fn go_on(&mut self) -> Result<()> {
         let info = self.look()?;
-        let mut segments: Vec<SegmentInfo> = info.all_segments().copied().collect();
+        self.note_segments(&info);
+        let mut segments = self.unread.clone();
         segments.sort_unstable_by_key(|s| s.id);
-        // Unread ones: whatever overlaps them and is newer has to wait for them.
-        let mut unread: Vec<(u64, u64)> = Vec::new();
-        let mut moved = false;
+        // Those that have to wait: whatever overlaps them and is newer waits, too.
+        let mut waiting: Vec<(u64, u64)> = Vec::new();
         for segment in segments {
             let (low, high) = segment.range;
             let overlaps = |(l, h): (u64, u64)| l <= high && h >= low;
-            let under: Vec<&(CutTile, Tile)> =
-                self.tiles.iter().filter(|(tile, _)| overlaps((tile.low, tile.high))).collect();
-            if under.iter().any(|(tile, _)| tile.segment >= segment.id) {
-                continue; // it is being read, or was
+            let mut under = self.tiles.iter().filter(|(tile, _)| overlaps((tile.low, tile.high)));
+            let free =
+                under.all(|(_, state)| *state == Tile::Finished) && !self.is_open_below(segment.id, segment.range);
+            if free && !waiting.iter().any(|range| overlaps(*range)) {
+                self.enter(&segment);
+            } else {
+                waiting.push((low, high));
             }
-            let ready = under.iter().all(|(_, state)| *state == Tile::Finished) && !unread.iter().any(|r| overlaps(*r));
-            if !ready {
-                unread.push((low, high));
-                continue;
-            }
-            self.enter(&segment);
-            moved = true;
         }
+        self.note_segments(&info);
         self.note_ends();
-        Ok(moved)
+        Ok(())
     }
 
     /// A segment takes its range over from finished ones.
