@@ -42,6 +42,7 @@ mod row;
 pub mod schema;
 pub mod sealed;
 mod shared;
+mod space;
 pub mod state;
 pub mod store;
 pub mod stream;
@@ -58,6 +59,7 @@ pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, Segmen
 pub use maintain::Maintenance;
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use sealed::{MoverStatus, SealReport, Tier};
+pub use space::{DiskSpace, Room, free_bytes};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
     Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, ReadFrom, RetentionPolicy,
