@@ -22,7 +22,9 @@ use crate::row::{FileRow, PipelineRow, RunFile};
 use crate::sealed::writer::Group;
 use crate::stream::{StreamConfig, WriterState};
 use bytes::Bytes;
+pub(crate) use retention::TailNote;
 pub(crate) use stream::StreamWork;
+pub(crate) use truncate::has_dead_chunks;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
 pub(crate) const FREED_CHUNKS_MAX: usize = 4_096;
@@ -46,6 +48,8 @@ pub(crate) enum Work {
     DeletePipeline { name: String },
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal { file: u64, row: FileRow, groups: Vec<Group> },
+    /// The same for chunks that lie in other sealed files.
+    Rewrite { file: u64, row: FileRow, groups: Vec<Group> },
 }
 
 /// What a flush or a merge of an operator's state puts in the place of what.
@@ -104,8 +108,13 @@ impl Work {
         match self {
             Work::Part(part) => part_bytes(part),
             Work::Fold { blob, .. } => blob.len(),
-            Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
-            Work::Runs(_) | Work::DeletePipeline { .. } => 0,
+            Work::CreateStream { .. }
+            | Work::Stream(_)
+            | Work::StartPipeline { .. }
+            | Work::DeletePipeline { .. }
+            | Work::Runs(_)
+            | Work::Seal { .. }
+            | Work::Rewrite { .. } => 0,
         }
     }
 
@@ -172,6 +181,7 @@ fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Resu
         Work::Runs(switch) => state::runs(o, switch),
         Work::DeletePipeline { name } => state::delete_pipeline(o, name),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
+        Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
 
@@ -293,10 +303,12 @@ fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Resu
 }
 
 mod append;
+mod retention;
 mod scale;
 mod seal;
 mod state;
 mod stream;
+mod truncate;
 mod writer;
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ impl<'a> RunOutput<'a> {
     fn put(&mut self) -> Result<()> {
         let Some(file) = self.open.take().map(RunFileWriter::finish).transpose()?.flatten() else { return Ok(()) };
         let name = file.row.name.clone();
+        self.shared.space.spare(file.row.bytes)?;
         self.shared.begin_put(&name);
         self.files.push((file.file, file.row));
         self.shared.tier.put(&name, file.bytes).map_err(|e| tier_error("writing", &name, &e))

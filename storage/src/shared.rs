@@ -172,6 +172,14 @@ impl Shared {
         Ok(*last)
     }
 
+    /// The number was not used: the next file may have it, so that what is tried again overwrites what was half done.
+    pub(crate) fn release_file(&self, file: u64) {
+        let mut last = self.last_file.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == file {
+            *last = file - 1;
+        }
+    }
+
     fn puts(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.puts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -267,7 +275,9 @@ impl Shared {
         self.failed().clone()
     }
 
+    /// Waits for the calls under way: one of them may be the commit that is just meeting the full disk.
     pub(crate) fn times_full(&self) -> u64 {
+        drop(self.database.write().unwrap_or_else(PoisonError::into_inner));
         self.times_full.load(Ordering::SeqCst)
     }
 

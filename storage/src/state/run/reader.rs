@@ -229,6 +229,6 @@ impl RunReader {
             }
             Ok(())
         };
-        check().map_err(ReadError::into_error)
+        check().map_err(|e| self.context(e.into_error()))
     }
 }
