@@ -21,7 +21,9 @@ use crate::row::{FileRow, PipelineRow};
 use crate::sealed::writer::Group;
 use crate::stream::{StreamConfig, WriterState};
 use bytes::Bytes;
+pub(crate) use retention::TailNote;
 pub(crate) use stream::StreamWork;
+pub(crate) use truncate::has_dead_chunks;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
 pub(crate) const FREED_CHUNKS_MAX: usize = 4_096;
@@ -41,6 +43,8 @@ pub(crate) enum Work {
     Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal { file: u64, row: FileRow, groups: Vec<Group> },
+    /// The same for chunks that lie in other sealed files.
+    Rewrite { file: u64, row: FileRow, groups: Vec<Group> },
 }
 
 /// What it answers.
@@ -57,21 +61,48 @@ pub(crate) enum Outcome {
     Sealed(u64),
 }
 
+fn part_bytes(part: &Part) -> usize {
+    let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
+    match part {
+        Part::Append(a) => append(a),
+        Part::Epoch(e) => {
+            e.outputs.iter().map(append).sum::<usize>()
+                + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
+                + e.schedules.iter().map(|s| s.2.len()).sum::<usize>()
+        }
+        Part::Marker(m) => m.value.len(),
+        Part::Write(w) => w.appends.iter().map(append).sum(),
+    }
+}
+
+/// Bytes of a part that waits for room on the disk. None = it goes in whatever the room: it frees some, or is small and
+/// needed to go on.
+pub(crate) fn disk_bytes(part: &Part) -> Option<u64> {
+    match part {
+        Part::Append(_) | Part::Write(_) | Part::Epoch(_) => Some(part_bytes(part) as u64),
+        Part::Marker(_) => None,
+    }
+}
+
 impl Work {
     /// Bytes that wait with it.
     pub(crate) fn bytes(&self) -> usize {
-        let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
         match self {
-            Work::Part(Part::Append(a)) => append(a),
-            Work::Part(Part::Write(w)) => w.appends.iter().map(append).sum(),
-            Work::Part(Part::Epoch(e)) => {
-                e.outputs.iter().map(append).sum::<usize>()
-                    + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
-                    + e.schedules.iter().map(|s| s.2.len()).sum::<usize>()
-            }
-            Work::Part(Part::Marker(m)) => m.value.len(),
+            Work::Part(part) => part_bytes(part),
             Work::Fold { blob, .. } => blob.len(),
-            Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+            Work::CreateStream { .. }
+            | Work::Stream(_)
+            | Work::StartPipeline { .. }
+            | Work::Seal { .. }
+            | Work::Rewrite { .. } => 0,
+        }
+    }
+
+    /// Bytes of a part that waits for room on the disk; background work has asked before.
+    pub(crate) fn disk_bytes(&self) -> Option<u64> {
+        match self {
+            Work::Part(part) => disk_bytes(part),
+            _ => None,
         }
     }
 
@@ -128,6 +159,7 @@ fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Resu
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
+        Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
 
@@ -263,9 +295,11 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
 }
 
 mod append;
+mod retention;
 mod scale;
 mod seal;
 mod stream;
+mod truncate;
 mod writer;
 
 #[cfg(test)]

@@ -4,25 +4,28 @@
 use crate::check::{self, CheckReport};
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
-use crate::decide::{Outcome, Work};
+use crate::decide::{Outcome, Work, disk_bytes};
 use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
+use crate::maintain::Memory;
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
+use crate::space::{DiskSpace, Room};
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
 use crate::{committer, fold, state};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::ops::Range;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Wall clock, handed in: ms since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -41,11 +44,17 @@ pub struct StoreOptions {
     pub hot_bytes_max: u64,
     /// Bytes that a sealed file aims at.
     pub sealed_file_bytes: u64,
+    /// Bytes of the disk that appends and epochs leave free: they wait instead. 0 = none.
+    pub reserve_bytes: u64,
     /// Most bytes of parts that wait or share one commit; submitters wait beyond it.
     pub queue_bytes: usize,
     /// Most parts that wait or share one commit; submitters wait beyond it.
     pub queue_parts: usize,
-    /// Gives the creation time of streams. The default knows no time and says 0.
+    /// A writer with an id that was silent for so long is forgotten, ms: its numbers start again.
+    pub writer_ttl_ms: u64,
+    /// How often a thread calls [`Store::maintain`], ms; 0 = whoever owns the store does.
+    pub maintenance_interval_ms: u64,
+    /// Gives the creation time of streams and what policies go by. The default knows no time and says 0.
     pub clock: Clock,
 }
 
@@ -57,8 +66,11 @@ impl Default for StoreOptions {
             state_fold_blobs: 8,
             hot_bytes_max: 256 << 20,
             sealed_file_bytes: 32 << 20,
+            reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
+            writer_ttl_ms: 7 * 24 * 3_600_000,
+            maintenance_interval_ms: 0,
             clock: Arc::new(|| 0),
         }
     }
@@ -72,6 +84,7 @@ impl std::fmt::Debug for StoreOptions {
             .field("state_fold_blobs", &self.state_fold_blobs)
             .field("hot_bytes_max", &self.hot_bytes_max)
             .field("sealed_file_bytes", &self.sealed_file_bytes)
+            .field("reserve_bytes", &self.reserve_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
             .finish_non_exhaustive()
@@ -100,6 +113,12 @@ pub trait BackendFactory: Send + Sync + 'static {
 
     /// Where the sealed files lie.
     fn tier(&self) -> std::io::Result<Arc<dyn Tier>>;
+
+    /// Bytes that the disk can still give out; none = there is no telling, and no reserve is kept.
+    fn free_bytes(&self) -> std::io::Result<Option<u64>>;
+
+    /// Where that disk is, for messages.
+    fn place(&self) -> PathBuf;
 }
 
 /// What a run of a pipeline starts with.
@@ -130,6 +149,10 @@ struct Inner {
     mover: Arc<Mover>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
+    /// What maintenance remembers.
+    memory: Mutex<Memory>,
+    /// Ends the thread that maintains.
+    tend: Mutex<Option<Sender<()>>>,
 }
 
 /// Called on the committer's thread when a part is committed or refused. It must not wait for the store.
@@ -140,6 +163,7 @@ const FOLD_REQUESTS_MAX: usize = 256;
 
 impl Inner {
     fn close(&self) {
+        *self.tend.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.queue.close();
         self.mover.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -170,9 +194,24 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 fn fold_all(shared: &Shared, queue: &Queue, at: usize, requests: &Receiver<(String, String)>) {
     for (pipeline, operator) in requests {
+        if shared.space.look().is_low() {
+            // It frees less than it takes first. The next commit asks again.
+            continue;
+        }
         // A failed fold loses nothing: the next commit asks again.
         if let Err(e) = fold::fold(shared, queue, &pipeline, &operator, at) {
             tracing::warn!(error = %e, "state was not folded");
+        }
+    }
+}
+
+/// Maintains until the store is closed or nobody has it any more.
+fn tend_all(inner: &Weak<Inner>, over: &Receiver<()>, every: Duration) {
+    while over.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+        let Some(inner) = inner.upgrade() else { return };
+        // What could not be done is tried again.
+        if let Err(e) = (Store { inner }).maintain() {
+            tracing::debug!(error = %e, "maintenance waits for better times");
         }
     }
 }
@@ -194,9 +233,11 @@ impl Store {
     }
 
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
-        let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, .. } = options;
-        let shared = Arc::new(Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max)?);
-        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone()));
+        let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes, .. } = options;
+        let shared = Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes)?;
+        let shared = Arc::new(shared);
+        let (pressure, space) = (shared.pressure.clone(), shared.space.clone());
+        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, pressure, space));
         let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, options.sealed_file_bytes));
         mover.remove_orphans_at_open();
         let (ask, asked) = bounded::<(String, String)>(FOLD_REQUESTS_MAX);
@@ -222,8 +263,24 @@ impl Store {
                 }
             });
         })?);
-        let inner = Inner { options, shared, queue, mover, threads: Mutex::new(threads), lock: Mutex::new(lock) };
-        Ok(Store { inner: Arc::new(inner) })
+        let (tend, over) = bounded(0);
+        let interval_ms = options.maintenance_interval_ms;
+        let inner = Arc::new(Inner {
+            options,
+            shared,
+            queue,
+            mover,
+            threads: Mutex::new(threads),
+            lock: Mutex::new(lock),
+            memory: Mutex::default(),
+            tend: Mutex::new(Some(tend)),
+        });
+        if interval_ms > 0 {
+            let weak = Arc::downgrade(&inner);
+            let thread = spawn("store-tend", move || tend_all(&weak, &over, Duration::from_millis(interval_ms)))?;
+            inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(Store { inner })
     }
 
     /// After an I/O error: drops the handle and opens again. True = it was reopened. Parts whose outcome was unknown
@@ -236,12 +293,28 @@ impl Store {
         Ok(reopened)
     }
 
+    /// Why the store must be reopened; none = it works.
+    pub fn failure(&self) -> Option<Error> {
+        self.inner.shared.failure()
+    }
+
+    /// How often a full disk was why, since the store was opened. Waits for the calls under way: who reads while a commit
+    /// meets the full disk may hear of it a moment earlier, as `Unavailable`.
+    pub fn times_full(&self) -> u64 {
+        self.inner.shared.times_full()
+    }
+
+    /// Bytes of the disk that appends and epochs leave free.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.inner.options.reserve_bytes
+    }
+
     /// Finishes what waits and closes the file; afterwards every call is `Unavailable`.
     pub fn close(&self) {
         self.inner.close();
     }
 
-    fn ask(&self, work: Work) -> Result<Outcome> {
+    pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
         }
@@ -312,8 +385,14 @@ impl Store {
             hot_file_bytes: self.inner.shared.hot_file_bytes()?,
             hot_bytes_max: self.inner.options.hot_bytes_max,
             mover: self.mover_status(),
+            disk: self.disk(),
             ..described
         })
+    }
+
+    /// How much room there is on the disk, and who waits for more.
+    pub fn disk(&self) -> DiskSpace {
+        self.inner.shared.space.look()
     }
 
     /// How the mover of chunks is doing.
@@ -393,6 +472,25 @@ impl Store {
     pub fn submit(&self, part: Part, on_done: OnDone) {
         let on_done = Box::new(move |outcome: Result<Outcome>| on_done(outcome.and_then(accepted)));
         self.inner.queue.push(Job { work: Work::Part(part), on_done });
+    }
+
+    /// Lines up for room on the disk for a part, for those who must not wait in [`Store::submit`]. None = it needs none.
+    pub fn line_up(&self, part: &Part) -> Option<Room> {
+        disk_bytes(part).map(|bytes| self.inner.shared.space.line_up(bytes))
+    }
+
+    /// [`Store::submit`] for a part whose room was granted ([`Room::is_granted`]); otherwise it waits for that, too.
+    pub fn submit_in(&self, room: Option<Room>, part: Part, on_done: OnDone) {
+        let on_done = Box::new(move |outcome: Result<Outcome>| on_done(outcome.and_then(accepted)));
+        let room = room.map(|mut room| {
+            if self.inner.queue.is_taker() {
+                room.force()
+            } else {
+                room.wait()
+            }
+            room
+        });
+        self.inner.queue.push_in(room, Job { work: Work::Part(part), on_done });
     }
 
     /// Hands a part to the committer and waits for the outcome.

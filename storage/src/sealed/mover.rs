@@ -27,6 +27,8 @@ const READ_BYTES_MAX: u64 = 4 << 20;
 /// First and longest wait before a failed move is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// The longest when the disk was full.
+const RETRY_FULL: Duration = Duration::from_secs(1);
 
 /// What a call of [`crate::Store::seal`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +63,8 @@ struct Known {
     unlink: Vec<String>,
     /// There may be files that nobody knows of.
     doubt: bool,
+    /// Files that are mostly dead but damaged: they stay.
+    given_up: BTreeSet<u64>,
 }
 
 /// What the thread waits for.
@@ -98,6 +102,8 @@ pub(crate) fn run(mover: &Mover) {
     while mover.wait(wait) {
         wait = match mover.round() {
             Ok(()) => None,
+            // A full disk is looked at again and again: whoever waits for the mover waits for that, too.
+            Err(e) if e.kind() == Kind::Full => Some(wait.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_FULL))),
             Err(_) => Some(wait.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_MAX))),
         };
     }
@@ -159,6 +165,22 @@ impl Mover {
         }
         signal.work = false;
         !signal.closed
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    pub(super) fn is_given_up(&self, file: u64) -> bool {
+        self.known().given_up.contains(&file)
+    }
+
+    pub(super) fn give_up(&self, file: u64) {
+        self.known().given_up.insert(file);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -232,7 +254,7 @@ impl Mover {
         })
     }
 
-    fn unlink(&self) -> Result<()> {
+    pub(super) fn unlink(&self) -> Result<()> {
         if self.known().doubt {
             return self.remove_orphans();
         }
@@ -243,7 +265,7 @@ impl Mover {
         }
     }
 
-    fn delete(&self, name: &str) -> Result<()> {
+    pub(super) fn delete(&self, name: &str) -> Result<()> {
         self.shared.tier.delete(name).map_err(|e| tier_error("deleting", name, &e))?;
         self.known().status.done.unlinked += 1;
         Ok(())
@@ -321,7 +343,7 @@ impl Mover {
         failed.map_or(Ok(()), Err)
     }
 
-    fn switch(&self, work: Work) -> Result<Outcome> {
+    pub(super) fn switch(&self, work: Work) -> Result<Outcome> {
         let (answer, answered) = bounded(1);
         self.queue.push(Job { work, on_done: Box::new(move |outcome| drop(answer.send(outcome))) });
         answered.recv().map_err(|_| closed())?
@@ -338,6 +360,7 @@ impl Mover {
         let Some(file) = writer.map(FileWriter::finish).transpose()?.flatten() else { return Ok(()) };
         let SealedFile { number, row, bytes, groups } = file;
         let name = row.name.clone();
+        self.shared.space.spare(row.bytes)?;
         self.shared.tier.put(&name, bytes).map_err(|e| tier_error("writing", &name, &e))?;
         let count = |n: usize| n as u64;
         let (old, new) =
