@@ -50,6 +50,7 @@ pub mod store;
 pub mod stream;
 pub mod time;
 pub mod timer;
+mod upkeep;
 
 pub use batch::{Batch, Column, OptionalColumn};
 pub use check::{CheckReport, Fault};

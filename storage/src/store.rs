@@ -19,10 +19,10 @@ use crate::shared::Shared;
 use crate::space::{DiskSpace, Room};
 use crate::state::StateView;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
+use crate::upkeep::{Changed, serve};
 use crate::{committer, flush, fold, state};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -209,40 +209,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
         .name(name.into())
         .spawn(run)
         .map_err(|e| Error::unavailable(format!("starting the thread {name}: {e}")))
-}
-
-/// An operator whose state a commit has changed: pipeline, operator.
-type Changed = (String, String);
-
-/// How long a failed flush or merge waits before it is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// Does `work` for every operator that is asked for, until nobody can ask any more. What fails is tried again: nothing is
-/// lost by it, but epochs may wait for it.
-fn serve(requests: &Receiver<Changed>, what: &str, mut work: impl FnMut(&str, &str) -> Result<()>) {
-    let mut failed: BTreeMap<Changed, String> = BTreeMap::new();
-    loop {
-        let asked = match failed.is_empty() {
-            true => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            false => requests.recv_timeout(RETRY),
-        };
-        let operators = match asked {
-            Ok(operator) => vec![operator],
-            Err(RecvTimeoutError::Timeout) => failed.keys().cloned().collect(),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        for operator in operators {
-            match work(&operator.0, &operator.1) {
-                Ok(()) => drop(failed.remove(&operator)),
-                Err(e) => {
-                    let text = e.to_string();
-                    if failed.insert(operator, text.clone()).as_ref() != Some(&text) {
-                        tracing::warn!(error = %text, "state was not {what}; it is tried again");
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Maintains until the store is closed or nobody has it any more.

@@ -336,3 +336,20 @@ fn memory_stays_within_its_setting_and_the_disk_has_the_rest() {
     assert_eq!(rig.get(0, b"key-7", b""), Some(vec![1; 40]));
     rig.check();
 }
+
+/// Runs that are small are loaded whole when a run of the pipeline starts. Of a key with several sub-keys only the first came
+/// in: its slot said that it had everything, and the others were taken for known to be missing.
+#[test]
+fn small_runs_are_loaded_with_every_sub_key() {
+    let mut rig = Rig::new(2);
+    let put = |sub_key: u8| Write::Put(0, b"key".to_vec(), vec![sub_key], vec![sub_key; 3]);
+    rig.commit(&(0..6).map(put).collect::<Vec<_>>()).unwrap();
+    rig.store.flush_state("p", OPERATOR).unwrap();
+    rig.reload();
+    assert!(rig.view.memory().is_complete());
+    for sub_key in 0..6 {
+        assert_eq!(rig.get(0, b"key", &[sub_key]), Some(vec![sub_key; 3]));
+    }
+    assert_eq!(rig.get(0, b"key", &[9]), None);
+    rig.check();
+}

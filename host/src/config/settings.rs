@@ -184,7 +184,7 @@ mod tests {
         for (text, expected) in [
             (
                 "[stroe]\n",
-                "my.toml:1:2: unknown key \"stroe\" in the file (did you mean \"store\"?); known here: workers, store, dataflow",
+                "my.toml:1:2: unknown key \"stroe\" in the file (did you mean \"store\"?); known here: workers, store, state, dataflow",
             ),
             ("[store]\ncache = 5\n", "my.toml:2:9: store.cache: 5 has no unit; write \"5B\" or \"5MiB\""),
             ("[store]\ncache = \"5B\"\n", "my.toml:2:9: store.cache is too small; write \"1048576B\" or more"),

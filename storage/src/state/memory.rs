@@ -211,7 +211,8 @@ impl Memory {
     #[inline]
     fn find_index(&self, hash: u64, state: u32, key: &[u8]) -> Option<u32> {
         let tag = tag(state, hash);
-        let is = |(other, index): &(u32, u32)| *other == tag && self.slot(*index).is_some_and(|s| s.is(hash, state, key));
+        let is =
+            |(other, index): &(u32, u32)| *other == tag && self.slot(*index).is_some_and(|s| s.is(hash, state, key));
         self.table.find(spread(tag), is).map(|(_, index)| *index)
     }
 
@@ -235,7 +236,9 @@ impl Memory {
                 }
             }
         };
-        if let Some(place) = self.pages.get_mut(index as usize / PAGE_SLOTS).and_then(|p| p.get_mut(index as usize % PAGE_SLOTS)) {
+        if let Some(place) =
+            self.pages.get_mut(index as usize / PAGE_SLOTS).and_then(|p| p.get_mut(index as usize % PAGE_SLOTS))
+        {
             *place = Some(slot);
         }
         self.table.insert_unique(spread(tag), (tag, index), |(tag, _)| spread(*tag));
@@ -243,7 +246,8 @@ impl Memory {
     }
 
     fn remove(&mut self, index: u32) {
-        let place = self.pages.get_mut(index as usize / PAGE_SLOTS).and_then(|p| p.get_mut(index as usize % PAGE_SLOTS));
+        let place =
+            self.pages.get_mut(index as usize / PAGE_SLOTS).and_then(|p| p.get_mut(index as usize % PAGE_SLOTS));
         let Some(slot) = place.and_then(Option::take) else { return };
         let tag = tag(slot.state, slot.hash);
         if let Ok(found) = self.table.find_entry(spread(tag), |(_, other)| *other == index) {
@@ -313,9 +317,9 @@ impl Memory {
     pub(super) fn remember(&mut self, hash: u64, state: u32, key: &[u8], sub_key: &[u8], value: &[u8]) {
         match self.find_index(hash, state, key) {
             Some(index) => self.change(index, 0, |slot| slot.remember(sub_key, value)),
-            None if sub_key.is_empty() => drop(self.insert(Slot::of_value(hash, state, key, value, self.complete))),
+            None if sub_key.is_empty() => drop(self.insert(Slot::of_value(hash, state, key, value, false))),
             None => {
-                let index = self.insert(Slot::new(hash, state, key, self.complete));
+                let index = self.insert(Slot::new(hash, state, key, false));
                 self.change(index, 0, |slot| slot.put(sub_key, value));
             }
         }
@@ -379,9 +383,17 @@ impl Memory {
         self.complete
     }
 
-    /// Runs lie below, and not all that they hold will be loaded. Said of empty memory.
+    /// Runs lie below, of which nothing is loaded yet. Said of empty memory.
     pub(super) fn begin_incomplete(&mut self) {
         self.complete = false;
+    }
+
+    /// All that the runs hold has been loaded, and nothing was evicted or changed since it was begun.
+    pub(super) fn end_complete(&mut self) {
+        self.complete = true;
+        for slot in self.pages.iter_mut().flatten().flatten() {
+            slot.whole = true;
+        }
     }
 
     /// Runs hold everything up to this epoch: removals up to it have served.

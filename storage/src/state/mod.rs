@@ -17,8 +17,8 @@ mod view;
 pub use delta::{Change, Delta, DeltaBuilder, Entries, Entry};
 pub use memory::{Committed, Memory};
 pub use merge::merge;
-pub use view::{StateView, Unknown};
 pub(crate) use view::{RunCell, StateBudget};
+pub use view::{StateView, Unknown};
 
 /// The hash that tables keyed by (state, key) use, from h(key) hashed once by the caller. Turned, because the keys of one
 /// subtask share the top bits of h(key) and a table takes its tags from the top bits.

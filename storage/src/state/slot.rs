@@ -165,7 +165,9 @@ impl Slot {
                 bytes[key_len..].copy_from_slice(value);
             }
             // The only entry of a key: a slot that was just made.
-            Content::Many(many) if sub_key.is_empty() && many.subs.is_empty() => self.content = single(&many.key, value),
+            Content::Many(many) if sub_key.is_empty() && many.subs.is_empty() => {
+                self.content = single(&many.key, value)
+            }
             Content::Many(many) => many.put(sub_key, Some(value)),
             _ if sub_key.is_empty() => self.content = single(self.key(), value),
             _ => self.many().put(sub_key, Some(value)),
@@ -247,10 +249,7 @@ impl Slot {
     }
 
     /// Entries and removals (None) with sub-keys from `start` on, ascending.
-    pub(super) fn entries<'a>(
-        &'a self,
-        start: &[u8],
-    ) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+    pub(super) fn entries<'a>(&'a self, start: &[u8]) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let single = self.single().filter(|_| start.is_empty()).map(|value| (&[][..], Some(value)));
         let many = match &self.content {
             Content::Many(many) => Some(many.subs.range::<[u8], _>((Bound::Included(start), Bound::Unbounded))),
@@ -263,7 +262,9 @@ impl Slot {
     pub(super) fn last_sub_key(&self) -> Option<&[u8]> {
         match &self.content {
             Content::Small { .. } | Content::One(_) => Some(&[]),
-            Content::Many(many) => many.subs.iter().rev().find(|(_, value)| value.is_some()).map(|(sub_key, _)| &sub_key[..]),
+            Content::Many(many) => {
+                many.subs.iter().rev().find(|(_, value)| value.is_some()).map(|(sub_key, _)| &sub_key[..])
+            }
             Content::Gone(_) => None,
         }
     }

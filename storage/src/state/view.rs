@@ -141,10 +141,13 @@ impl StateView {
             return Ok(());
         }
         let key_groups = self.memory.key_groups();
-        if runs.set.bytes <= runs.share.bytes() as u64 / 8 {
+        let all = runs.set.bytes <= runs.share.bytes() as u64 / 8;
+        // While it loads, what is not there yet is not nothing.
+        self.memory.begin_incomplete();
+        if all {
             self.load(&RunKey::default(), |_| true)?;
+            self.memory.end_complete();
         } else {
-            self.memory.begin_incomplete();
             for state in timer::STATES {
                 let from = RunKey { state, key_group: key_groups.start, ..RunKey::default() };
                 self.load(&from, |entry| entry.state == state && entry.key_group.0 < key_groups.end)?;

@@ -5,16 +5,8 @@ const WORDS: usize = 8;
 pub(super) const BLOCK_BYTES: usize = WORDS * 4;
 /// About one key in a hundred that is not there passes.
 const BITS_PER_KEY: usize = 10;
-const SALT: [u32; WORDS] = [
-    0x47b6_137b,
-    0x4497_4d91,
-    0x8824_ad5b,
-    0xa2b7_289d,
-    0x7054_95c7,
-    0x2df1_424b,
-    0x9efc_4947,
-    0x5c6b_fb31,
-];
+const SALT: [u32; WORDS] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
 /// Its bytes, for the hashes of all keys.
 pub(super) fn build(hashes: &[u64]) -> Vec<u8> {

@@ -197,7 +197,9 @@ impl Run {
 
     /// The last entry of a key: whether it is a clear, and its sub-key.
     fn last_of(&self, place: KeyPlace<'_>) -> Result<Option<(bool, Box<[u8]>)>, ReadError> {
-        let past = |entry: &Entry<'_>| (entry.state, entry.key_group.0, entry.key) <= (place.state, place.key_group, place.key);
+        let past = |entry: &Entry<'_>| {
+            (entry.state, entry.key_group.0, entry.key) <= (place.state, place.key_group, place.key)
+        };
         let holders: Vec<_> = self.holders(place).collect();
         for file in holders.into_iter().rev() {
             let block = file.block(file.seek(past)?)?;
