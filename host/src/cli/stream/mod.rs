@@ -1,11 +1,15 @@
 //! `tidemill stream ...`: one file per verb over the storage API; `events.rs` prints committed events for two of them.
 
 mod append;
+mod change;
+mod cuts;
 mod cat;
 mod create;
 mod describe;
 mod events;
 mod list;
+mod retention;
+mod scale;
 mod tail;
 
 use super::args::StreamCommand;
@@ -20,5 +24,11 @@ pub(crate) fn run(command: &StreamCommand, session: &Session) -> Result<()> {
         StreamCommand::Cat(args) => cat::run(args, session),
         StreamCommand::Tail(args) => tail::run(args, session),
         StreamCommand::Describe(args) => describe::run(args, session),
+        StreamCommand::Scale(args) => scale::run(args, session),
+        StreamCommand::Seal(args) => change::seal(args, session),
+        StreamCommand::Truncate(args) => change::truncate(args, session),
+        StreamCommand::Delete(args) => change::delete(args, session),
+        StreamCommand::Retention(args) => retention::run(args, session),
+        StreamCommand::Cuts(args) => cuts::run(args, session),
     }
 }
