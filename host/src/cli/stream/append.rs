@@ -128,7 +128,8 @@ fn run_again(args: &AppendArgs, id: &str, store: &Store, session: &Session) -> R
         while let Some(line) = waiting {
             seen += 1;
             let read = line.context("cannot read stdin");
-            let event = match read.and_then(|line| event(&line, args).with_context(|| format!("line {seen} of stdin"))) {
+            let event = match read.and_then(|line| event(&line, args).with_context(|| format!("line {seen} of stdin")))
+            {
                 Ok(event) => event,
                 Err(error) => {
                     wrong = Some(error);

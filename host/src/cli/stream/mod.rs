@@ -1,10 +1,10 @@
 //! `tidemill stream ...`: one file per verb over the storage API; `events.rs` prints committed events for two of them.
 
 mod append;
-mod change;
-mod cuts;
 mod cat;
+mod change;
 mod create;
+mod cuts;
 mod describe;
 mod events;
 mod list;
