@@ -56,7 +56,6 @@ impl<F: BackendFactory> OpenDatabase for F {
 pub(crate) struct Shared {
     factory: Box<dyn OpenDatabase>,
     cache_bytes: usize,
-    pub(crate) checkpoints_retained: usize,
     /// Where the sealed files lie.
     pub(crate) tier: Arc<dyn Tier>,
     pub(crate) pressure: Arc<Pressure>,
@@ -70,14 +69,12 @@ impl Shared {
     pub(crate) fn open(
         factory: impl BackendFactory,
         cache_bytes: usize,
-        checkpoints_retained: usize,
         hot_bytes_max: u64,
     ) -> Result<Shared> {
         let tier = factory.tier().map_err(|e| redb_error("looking for the sealed files", e))?;
         let shared = Shared {
             factory: Box::new(factory),
             cache_bytes,
-            checkpoints_retained,
             tier,
             pressure: Arc::new(Pressure::new(hot_bytes_max)),
             database: RwLock::new(None),

@@ -15,6 +15,9 @@ use crate::queue::{Job, Queue, closed};
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
+use crate::stream::transaction::TransactionLimits;
+use crate::sweeper::{self, Sweeper};
+use crate::terms::TermsSource;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
 use crate::{committer, fold, state};
 use bytes::Bytes;
@@ -23,6 +26,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Wall clock, handed in: ms since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -45,7 +49,11 @@ pub struct StoreOptions {
     pub queue_bytes: usize,
     /// Most parts that wait or share one commit; submitters wait beyond it.
     pub queue_parts: usize,
-    /// Gives the creation time of streams. The default knows no time and says 0.
+    /// Limits on transactions.
+    pub transactions: TransactionLimits,
+    /// How often, ms, the background lets the clock work: leases of transactions, idle writers. 0 = only [`Store::sweep`] does.
+    pub sweep_interval_ms: u64,
+    /// Gives the time: of what is created, of leases, of silence. The default knows no time and says 0.
     pub clock: Clock,
 }
 
@@ -59,6 +67,8 @@ impl Default for StoreOptions {
             sealed_file_bytes: 32 << 20,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
+            transactions: TransactionLimits::default(),
+            sweep_interval_ms: 1_000,
             clock: Arc::new(|| 0),
         }
     }
@@ -74,6 +84,8 @@ impl std::fmt::Debug for StoreOptions {
             .field("sealed_file_bytes", &self.sealed_file_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
+            .field("transactions", &self.transactions)
+            .field("sweep_interval_ms", &self.sweep_interval_ms)
             .finish_non_exhaustive()
     }
 }
@@ -128,6 +140,8 @@ struct Inner {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     mover: Arc<Mover>,
+    terms: Arc<TermsSource>,
+    sweeper: Arc<Sweeper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -142,6 +156,7 @@ impl Inner {
     fn close(&self) {
         self.queue.close();
         self.mover.close();
+        self.sweeper.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A callback may drop the last handle, on a thread of our own: it cannot wait for itself.
         let ours = threads.iter().any(|handle| handle.thread().id() == thread::current().id());
@@ -195,7 +210,7 @@ impl Store {
 
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
         let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, .. } = options;
-        let shared = Arc::new(Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max)?);
+        let shared = Arc::new(Shared::open(factory, cache_bytes, hot_bytes_max)?);
         let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone()));
         let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, options.sealed_file_bytes));
         mover.remove_orphans_at_open();
@@ -210,9 +225,16 @@ impl Store {
             let mover = mover.clone();
             threads.push(spawn("store-move", move || mover::run(&mover))?);
         }
+        let terms = Arc::new(TermsSource::new(options.clock.clone(), checkpoints_retained, options.transactions));
+        let sweeper = Arc::new(Sweeper::new(queue.clone(), terms.clone()));
+        if options.sweep_interval_ms > 0 {
+            let (sweeper, every) = (sweeper.clone(), Duration::from_millis(options.sweep_interval_ms));
+            threads.push(spawn("store-sweep", move || sweeper::run(&sweeper, every))?);
+        }
+        let committer_terms = terms.clone();
         let (committer_shared, committer_queue, waker) = (shared.clone(), queue.clone(), mover.clone());
         threads.push(spawn("store-commit", move || {
-            committer::run(&committer_shared, &committer_queue, |works, unlinked| {
+            committer::run(&committer_shared, &committer_queue, &committer_terms, |works, unlinked| {
                 if waker.unlink_later(unlinked) || committer_shared.pressure.is_high() {
                     waker.wake();
                 }
@@ -222,7 +244,8 @@ impl Store {
                 }
             });
         })?);
-        let inner = Inner { options, shared, queue, mover, threads: Mutex::new(threads), lock: Mutex::new(lock) };
+        let (threads, lock) = (Mutex::new(threads), Mutex::new(lock));
+        let inner = Inner { options, shared, queue, mover, terms, sweeper, threads, lock };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -402,10 +425,15 @@ impl Store {
 }
 
 mod streams;
+mod time;
+mod transactions;
+
+pub use time::AutoTimeWriter;
 
 fn accepted(outcome: Outcome) -> Result<Accepted> {
     match outcome {
         Outcome::Accepted(accepted) => Ok(accepted),
+        Outcome::Refused(kind, why) => Err(Error::new(kind, why)),
         other => Err(wrong_answer(&other)),
     }
 }
