@@ -17,3 +17,4 @@ mod validate;
 
 pub use error::ConfigError;
 pub use overrides::Overrides;
+pub use units::duration_ms;

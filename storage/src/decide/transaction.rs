@@ -153,6 +153,7 @@ fn begin(o: &mut Overlay<'_>, terms: &Terms, stream: StreamRef, options: &Transa
         freed: 0,
         events: 0,
         bytes: 0,
+        rest: None,
         time: None,
         ended_at_ms: None,
         placed: Vec::new(),
@@ -183,6 +184,18 @@ fn staged_before(o: &Overlay<'_>, id: TransactionId, row: &TransactionRow, stagi
         }
     }
     Ok(known)
+}
+
+/// What tells this from other chunks, or from another number of chunks before them.
+fn digest(staging: &Staging) -> Result<(u64, u32)> {
+    let mut digest = 0;
+    for append in &staging.appends {
+        for chunk in &append.chunks {
+            digest = crc32c::crc32c_append(digest, &append.segment.0.to_le_bytes());
+            digest = crc32c::crc32c_append(digest, &chunk::decode_header(&chunk.bytes)?.crc.to_le_bytes());
+        }
+    }
+    Ok((staging.after, digest))
 }
 
 fn fenced(id: TransactionId, row: &TransactionRow, staging: &Staging) -> Error {
@@ -288,7 +301,7 @@ fn commit(
     }
     let adds = rest.chunks() > 0;
     let known = match (row.state, staged_before(o, id, &row, rest)?) {
-        (TransactionState::Committed, _) if !adds || rest.after + rest.chunks() == row.chunks => {
+        (TransactionState::Committed, _) if !adds || row.rest == Some(digest(rest)?) => {
             return Ok(answer(id, row, terms));
         }
         (TransactionState::Open | TransactionState::Prepared, _) if !adds => 0,
@@ -335,6 +348,7 @@ fn commit(
     o.changes.transactions.free(id, staged_chunks);
     row.freed = row.chunks;
     row.state = TransactionState::Committed;
+    row.rest = if adds { Some(digest(rest)?) } else { None };
     row.time = time;
     row.placed = placed.into_values().collect();
     let (stream, row) = (row.stream, end(o, terms, id, row)?);

@@ -29,6 +29,8 @@ pub(crate) struct TransactionRow {
     pub(crate) events: u64,
     /// Of the chunks, encoded.
     pub(crate) bytes: u64,
+    /// Of a commit that brought chunks of its own: how many it knew of, and a digest of its own, to tell it when it is repeated.
+    pub(crate) rest: Option<(u64, u32)>,
     /// That the commit was given.
     pub(crate) time: Option<EventTime>,
     pub(crate) ended_at_ms: Option<i64>,
