@@ -96,7 +96,9 @@ impl Work {
             Work::Part(Part::Append(a)) => append(a),
             Work::Part(Part::Write(w)) => w.appends.iter().map(append).sum(),
             Work::Part(Part::Epoch(e)) => e.outputs.iter().map(append).sum(),
-            Work::Part(Part::Transaction(TransactionPart::Commit { rest, .. })) => rest.appends.iter().map(append).sum(),
+            Work::Part(Part::Transaction(TransactionPart::Commit { rest, .. })) => {
+                rest.appends.iter().map(append).sum()
+            }
             _ => 0,
         }
     }

@@ -60,18 +60,15 @@ pub use ids::{
 };
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use sealed::{MoverStatus, SealReport, Tier};
-pub use store::{
-    AutoTimeWriter, BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
-pub use stream::{
-    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,
-    StreamCut, StreamInfo, StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
-};
-pub use stream::time::{
-    Noted, StreamTime, TimeConfig, TimeNote, TimeWindow, Watermark, WindowClamp, WriterMark,
-};
+pub use store::{AutoTimeWriter, BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
+pub use stream::time::{Noted, StreamTime, TimeConfig, TimeNote, TimeWindow, Watermark, WindowClamp, WriterMark};
 pub use stream::transaction::{
     AbortReason, Placed, Staging, Transaction, TransactionInfo, TransactionLimits, TransactionOptions, TransactionPart,
     TransactionState,
+};
+pub use stream::{
+    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,
+    StreamCut, StreamInfo, StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
 };
 pub use sweeper::SweepReport;
 pub use time::EventTime;

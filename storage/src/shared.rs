@@ -66,11 +66,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn open(
-        factory: impl BackendFactory,
-        cache_bytes: usize,
-        hot_bytes_max: u64,
-    ) -> Result<Shared> {
+    pub(crate) fn open(factory: impl BackendFactory, cache_bytes: usize, hot_bytes_max: u64) -> Result<Shared> {
         let tier = factory.tier().map_err(|e| redb_error("looking for the sealed files", e))?;
         let shared = Shared {
             factory: Box::new(factory),

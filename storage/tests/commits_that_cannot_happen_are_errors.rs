@@ -101,7 +101,8 @@ fn what_never_began_is_unknown_and_writes_beyond_the_limit_are_refused() {
     }
     let noise = |n: u64| -> Batch {
         let mut batch = Batch::default();
-        let value: Vec<u8> = (0..150).flat_map(|i| hash::hash_key(&(n * 1_000 + i).to_le_bytes()).to_le_bytes()).collect();
+        let value: Vec<u8> =
+            (0..150).flat_map(|i| hash::hash_key(&(n * 1_000 + i).to_le_bytes()).to_le_bytes()).collect();
         batch.push(EventTime(n as i64), None, Some(&value));
         batch
     };

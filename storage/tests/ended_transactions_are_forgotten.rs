@@ -20,7 +20,8 @@ fn after_their_time_and_beyond_their_number() {
         transaction.id()
     };
     let ids: Vec<TransactionId> = (0..8).map(|n| end(&store, n)).collect();
-    let known: Vec<TransactionId> = store.list_transactions(Some(info.stream), true).unwrap().iter().map(|t| t.id).collect();
+    let known: Vec<TransactionId> =
+        store.list_transactions(Some(info.stream), true).unwrap().iter().map(|t| t.id).collect();
     assert_eq!(known, ids[3..], "five of them");
     assert_eq!(store.list_transactions(None, false).unwrap(), []);
     assert_eq!(store.transaction_info(ids[0]).unwrap(), None);

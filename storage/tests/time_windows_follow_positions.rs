@@ -36,8 +36,15 @@ fn each_position_of_each_stream_has_its_own() {
         }
     }
     for (info, base) in [(&left, 0), (&right, 1_000)] {
-        let expected = [(0, None, Some(100)), (9, None, Some(100)), (10, Some(100), Some(200)), (19, Some(100), Some(200)),
-            (20, Some(200), Some(300)), (29, Some(200), Some(300)), (30, Some(300), None)];
+        let expected = [
+            (0, None, Some(100)),
+            (9, None, Some(100)),
+            (10, Some(100), Some(200)),
+            (19, Some(100), Some(200)),
+            (20, Some(200), Some(300)),
+            (29, Some(200), Some(300)),
+            (30, Some(300), None),
+        ];
         for (offset, lower, upper) in expected {
             let expected = window(lower.map(|t: i64| t + base), upper.map(|t: i64| t + base));
             assert_eq!(store.time_window(&at(info, offset)).unwrap(), expected, "{offset}");

@@ -119,7 +119,18 @@ impl Run {
         let info = store.create_stream(&name("t/s"), StreamConfig { segments: 2 }).unwrap();
         store.configure_time(info.stream, TimeConfig { idle_timeout_ms: Some(IDLE_MS) }).unwrap();
         let (model, maybe) = Default::default();
-        Run { disk, clock, store, info, model, maybe, open: Vec::new(), begun: BTreeMap::new(), next: 1, watermarks: Vec::new() }
+        Run {
+            disk,
+            clock,
+            store,
+            info,
+            model,
+            maybe,
+            open: Vec::new(),
+            begun: BTreeMap::new(),
+            next: 1,
+            watermarks: Vec::new(),
+        }
     }
 
     fn values(&mut self, count: u64) -> Vec<u64> {
@@ -130,7 +141,8 @@ impl Run {
 
     /// A time below every event of the writer that is not visible yet: what a well-behaved writer may say.
     fn safe_time(&self, writer: usize) -> i64 {
-        let held = self.open.iter().filter(|(_, o)| o.writer == writer).flat_map(|(_, o)| o.staged.iter().chain(&o.written));
+        let held =
+            self.open.iter().filter(|(_, o)| o.writer == writer).flat_map(|(_, o)| o.staged.iter().chain(&o.written));
         held.copied().min().unwrap_or(self.next) as i64 - 1
     }
 
@@ -275,9 +287,8 @@ impl Run {
                     }
                 }
                 self.store.sweep()?;
-                for id in before.into_iter().filter(|id| !self.maybe.staged.contains_key(id)) {
-                    self.end(id, false);
-                }
+                let gone: Vec<_> = before.into_iter().filter(|id| !self.maybe.staged.contains_key(id)).collect();
+                gone.into_iter().for_each(|id| self.end(id, false));
             }
             Step::Scale(segments) => {
                 let info = self.store.stream(&self.info.name)?.unwrap();
@@ -416,9 +427,10 @@ impl Run {
         for watermark in &self.watermarks {
             for segment in info.all_segments() {
                 let tile = watermark.cut.tiles().iter().find(|tile| tile.segment == segment.id);
-                let newer = watermark.cut.tiles().iter().all(|tile| {
-                    tile.segment < segment.id || tile.high < segment.range.0 || tile.low > segment.range.1
-                });
+                let newer =
+                    watermark.cut.tiles().iter().all(|tile| {
+                        tile.segment < segment.id || tile.high < segment.range.0 || tile.low > segment.range.1
+                    });
                 let from = match (tile, newer) {
                     (Some(tile), _) => tile.offset.0,
                     (None, true) => 0,
@@ -427,9 +439,14 @@ impl Run {
                 let all = read_segment(&self.store, &info, segment.id).unwrap();
                 let batch = self.store.read(support::position(&info, segment.id, 0), usize::MAX).unwrap().batch;
                 for (at, value) in all.iter().enumerate().skip(from as usize) {
-                    let writer = WRITERS.iter().position(|w| batch.keys.get(at).unwrap().starts_with(w.as_bytes())).unwrap();
+                    let writer =
+                        WRITERS.iter().position(|w| batch.keys.get(at).unwrap().starts_with(w.as_bytes())).unwrap();
                     if behaved.contains(&writer) {
-                        assert!(*value as i64 > watermark.lower.0, "{value} of {writer} at {at} of {}, {watermark:?}", segment.id);
+                        assert!(
+                            *value as i64 > watermark.lower.0,
+                            "{value} of {writer} at {at} of {}, {watermark:?}",
+                            segment.id
+                        );
                     }
                 }
             }

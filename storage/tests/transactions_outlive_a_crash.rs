@@ -50,7 +50,11 @@ fn an_open_one_goes_on_where_it_was_flushed() {
 
     let store = reopen(&disk, &clock, store);
     let mut transaction = store.transaction(id).unwrap();
-    assert_eq!((transaction.info().state, transaction.info().events), (TransactionState::Open, 30), "the rest was never flushed");
+    assert_eq!(
+        (transaction.info().state, transaction.info().events),
+        (TransactionState::Open, 30),
+        "the rest was never flushed"
+    );
     transaction.write(&batch(30..40)).unwrap();
     transaction.commit(None).unwrap();
     assert_eq!(read_all(&store, &info.name).unwrap(), (0..40).collect::<Vec<_>>());

@@ -53,8 +53,9 @@ fn the_space_of_what_was_aborted_is_used_again() {
         for part in 0..4u64 {
             let mut events = Batch::default();
             for n in 0..200u64 {
-                let noise: Vec<u8> =
-                    (0..20).flat_map(|i| hash::hash_key(&[round, part, n, i].map(u64::to_le_bytes).concat()).to_le_bytes()).collect();
+                let noise: Vec<u8> = (0..20)
+                    .flat_map(|i| hash::hash_key(&[round, part, n, i].map(u64::to_le_bytes).concat()).to_le_bytes())
+                    .collect();
                 events.push(EventTime(0), None, Some(&noise));
             }
             transaction.write(&events).unwrap();

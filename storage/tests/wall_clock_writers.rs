@@ -13,7 +13,8 @@ fn the_clock_is_noted_every_interval_as_long_as_somebody_holds_it() {
     let store = clock.open(&disk);
     let info = store.create_stream(&name("t/s"), StreamConfig::default()).unwrap();
     let auto = store.auto_time_writer(info.stream, "w", 5_000).unwrap();
-    let mark = || store.stream_time(info.stream, 0).unwrap().marks.first().map(|mark| (mark.time.0, mark.auto, mark.alive));
+    let mark =
+        || store.stream_time(info.stream, 0).unwrap().marks.first().map(|mark| (mark.time.0, mark.auto, mark.alive));
     assert_eq!(mark(), Some((1_000, true, true)));
     clock.turn(4_999);
     store.sweep().unwrap();
@@ -28,7 +29,10 @@ fn the_clock_is_noted_every_interval_as_long_as_somebody_holds_it() {
     for refused in [
         store.note_time(info.stream, "w", EventTime(7_000)).map(drop),
         store
-            .begin_transaction(info.stream, TransactionOptions { writer: Some("w".into()), ..TransactionOptions::default() })
+            .begin_transaction(
+                info.stream,
+                TransactionOptions { writer: Some("w".into()), ..TransactionOptions::default() },
+            )
             .and_then(|mut transaction| transaction.commit(Some(EventTime(7_000))).map(drop)),
     ] {
         let error = refused.unwrap_err();

@@ -52,22 +52,28 @@ fn test_watermarking_workflow() {
     fill(&store, &info, 500);
 
     // 1
-    tell(&store, vec![
-        note(&info, "w1", 100, &[(s0, 100), (s1, 200)]),
-        note(&info, "w2", 101, &[(s1, 100), (s2, 200)]),
-        note(&info, "w3", 102, &[(s2, 100), (s0, 200)]),
-    ]);
+    tell(
+        &store,
+        vec![
+            note(&info, "w1", 100, &[(s0, 100), (s1, 200)]),
+            note(&info, "w2", 101, &[(s1, 100), (s2, 200)]),
+            note(&info, "w3", 102, &[(s2, 100), (s0, 200)]),
+        ],
+    );
     assert_eq!(newest(&store, &info), (100, vec![(s0, 200), (s1, 200), (s2, 200)], 1));
     // No new mark, no new watermark.
     store.sweep().unwrap();
     assert_eq!(newest(&store, &info).2, 1);
 
     // 2
-    tell(&store, vec![
-        note(&info, "w1", 200, &[(s1, 300)]),
-        note(&info, "w2", 201, &[(s1, 100), (s2, 300)]),
-        note(&info, "w3", 202, &[(s2, 300)]),
-    ]);
+    tell(
+        &store,
+        vec![
+            note(&info, "w1", 200, &[(s1, 300)]),
+            note(&info, "w2", 201, &[(s1, 100), (s2, 300)]),
+            note(&info, "w3", 202, &[(s2, 300)]),
+        ],
+    );
     assert_eq!(newest(&store, &info), (200, vec![(s0, 200), (s1, 300), (s2, 300)], 2));
 
     // 3
@@ -75,18 +81,21 @@ fn test_watermarking_workflow() {
     let ids: Vec<SegmentId> = scaled.segments.iter().map(|s| s.id).collect();
     let [s3, s4] = ids[..] else { panic!("{ids:?}") };
     fill(&store, &info, 500);
-    tell(&store, vec![
-        note(&info, "w1", 302, &[(s0, 300), (s1, 400)]),
-        note(&info, "w2", 301, &[(s1, 100), (s2, 400)]),
-        note(&info, "w3", 300, &[(s3, 100)]),
-    ]);
+    tell(
+        &store,
+        vec![
+            note(&info, "w1", 302, &[(s0, 300), (s1, 400)]),
+            note(&info, "w2", 301, &[(s1, 100), (s2, 400)]),
+            note(&info, "w3", 300, &[(s3, 100)]),
+        ],
+    );
     assert_eq!(newest(&store, &info), (300, vec![(s3, 100), (s4, 0)], 3));
 
     // 4: w3 is silent and alive.
-    tell(&store, vec![
-        note(&info, "w1", 400, &[(s0, 300), (s1, 400)]),
-        note(&info, "w2", 401, &[(s1, 100), (s2, 400)]),
-    ]);
+    tell(
+        &store,
+        vec![note(&info, "w1", 400, &[(s0, 300), (s1, 400)]), note(&info, "w2", 401, &[(s1, 100), (s2, 400)])],
+    );
     store.sweep().unwrap();
     assert_eq!(newest(&store, &info).2, 3, "none");
 
@@ -98,11 +107,14 @@ fn test_watermarking_workflow() {
     assert_eq!(writers, ["w1", "w2"], "w3 is removed");
 
     // 6
-    tell(&store, vec![
-        note(&info, "w1", 500, &[(s0, 300), (s1, 400)]),
-        note(&info, "w2", 501, &[(s1, 100), (s2, 400)]),
-        note(&info, "w3", 502, &[(s4, 500)]),
-    ]);
+    tell(
+        &store,
+        vec![
+            note(&info, "w1", 500, &[(s0, 300), (s1, 400)]),
+            note(&info, "w2", 501, &[(s1, 100), (s2, 400)]),
+            note(&info, "w3", 502, &[(s4, 500)]),
+        ],
+    );
     assert_eq!(newest(&store, &info), (500, vec![(s3, 100), (s4, 500)], 5));
     assert_whole(&store, "after the workflow");
 }
@@ -116,11 +128,14 @@ fn test_writer_timeout() {
     let [s0, s1, s2] = ids[..] else { panic!("{ids:?}") };
     store.configure_time(info.stream, TimeConfig { idle_timeout_ms: Some(3_000) }).unwrap();
     fill(&store, &info, 300);
-    tell(&store, vec![
-        note(&info, "w1", 102, &[(s0, 100)]),
-        note(&info, "w2", 101, &[(s1, 100)]),
-        note(&info, "w3", 100, &[(s2, 100)]),
-    ]);
+    tell(
+        &store,
+        vec![
+            note(&info, "w1", 102, &[(s0, 100)]),
+            note(&info, "w2", 101, &[(s1, 100)]),
+            note(&info, "w3", 100, &[(s2, 100)]),
+        ],
+    );
     assert_eq!(newest(&store, &info), (100, vec![(s0, 100), (s1, 100), (s2, 100)], 1));
     tell(&store, vec![note(&info, "w1", 200, &[(s0, 200)]), note(&info, "w2", 200, &[(s1, 200)])]);
     clock.turn(2_999);
@@ -128,7 +143,11 @@ fn test_writer_timeout() {
     assert_eq!(newest(&store, &info).2, 1, "not before 3 s");
     clock.turn(1);
     assert_eq!(store.sweep().unwrap(), SweepReport { writers_gone: 1, watermarks: 1, ..SweepReport::default() });
-    assert_eq!(newest(&store, &info), (200, vec![(s0, 200), (s1, 200), (s2, 100)], 2), "w3's segment at its old offset");
+    assert_eq!(
+        newest(&store, &info),
+        (200, vec![(s0, 200), (s1, 200), (s2, 100)], 2),
+        "w3's segment at its old offset"
+    );
     clock.turn(3_000);
     assert_eq!(store.sweep().unwrap(), SweepReport { writers_gone: 2, ..SweepReport::default() });
     assert_eq!(store.stream_time(info.stream, 0).unwrap().marks, [], "all have timed out");

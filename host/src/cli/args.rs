@@ -5,8 +5,8 @@ mod transaction;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use data::*;
-pub(crate) use transaction::*;
 use std::path::PathBuf;
+pub(crate) use transaction::*;
 
 /// Durable streams, sandboxed WebAssembly operators, one commit.
 #[derive(Debug, Parser)]

@@ -34,6 +34,9 @@ fn faults(snapshot: &RedbSnapshot, name: &StreamName, id: crate::ids::StreamId) 
     if let Err(e) = &marks {
         out.push(e.to_string());
     }
+    if let Err(e) = snapshot.time_config(id) {
+        out.push(e.to_string());
+    }
     let watermarks = match watermarks {
         Ok(watermarks) => watermarks,
         Err(e) => {

@@ -7,10 +7,10 @@ use crate::error::Kind;
 use crate::ids::{Generation, KeyGroup, Offset, Position, SegmentId, StreamId};
 use crate::manifest::Manifest;
 use crate::overlay::{TimeSnapshot, TransactionSnapshot};
-use crate::row::{MarkRow, StagedRow, TimeConfigRow, TransactionRow, WatermarkRow};
 use crate::row::{
     CheckpointRow, ChunkKey, IndexEntry, PastRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow, WriterRow,
 };
+use crate::row::{MarkRow, StagedRow, TimeConfigRow, TransactionRow, WatermarkRow};
 use crate::state::{Change, DeltaBuilder};
 use crate::stream::{StreamRef, encode_chunk};
 use crate::time::EventTime;
@@ -218,7 +218,8 @@ fn a_part_that_fails_half_way_leaves_nothing() {
 #[test]
 fn only_the_retained_records_of_a_group_are_written() {
     let works: Vec<Work> = [create(), start()].into_iter().chain((1..=5).map(epoch_part)).collect();
-    let (changes, answers) = decide_group(&Nothing, &works, &Terms { checkpoints_retained: 2, ..Terms::default() }).unwrap();
+    let (changes, answers) =
+        decide_group(&Nothing, &works, &Terms { checkpoints_retained: 2, ..Terms::default() }).unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let epochs: Vec<u64> = changes.checkpoints.keys().map(|(_, epoch)| epoch.0).collect();
     assert_eq!(epochs, [4, 5]);

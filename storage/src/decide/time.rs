@@ -6,8 +6,8 @@
 //! 2. the row of a stream has the lower bound of its newest watermark; bounds strictly ascend, cuts never go back;
 //! 3. a stream keeps a bounded number of marks and of watermarks.
 
-use super::append::{segment_row, stream_row};
 use super::Terms;
+use super::append::{segment_row, stream_row};
 use crate::error::{Error, Result};
 use crate::ids::{Offset, SegmentId, StreamId};
 use crate::overlay::{Overlay, Snapshot, TimeSnapshot};

@@ -90,14 +90,18 @@ fn answer(id: TransactionId, row: TransactionRow, terms: &Terms) -> Outcome {
 
 fn known(o: &Overlay<'_>, id: TransactionId) -> Result<TransactionRow> {
     o.transaction(id)?.ok_or_else(|| {
-        Error::not_found(format!("transaction {id} is unknown: it never began here, or ended so long ago that it is forgotten"))
+        Error::not_found(format!(
+            "transaction {id} is unknown: it never began here, or ended so long ago that it is forgotten"
+        ))
     })
 }
 
 /// Why it can do nothing any more.
 fn gone(id: TransactionId, row: &TransactionRow, doing: &str) -> Error {
     let why = match row.why {
-        Some(AbortReason::Lease) => format!("nobody wrote to it or pinged it for {} ms, so it was aborted", row.lease_ms),
+        Some(AbortReason::Lease) => {
+            format!("nobody wrote to it or pinged it for {} ms, so it was aborted", row.lease_ms)
+        }
         Some(AbortReason::Life) => "it lived as long as a transaction may, so it was aborted".to_string(),
         Some(AbortReason::Stream) => "its stream was sealed or deleted, so it was aborted".to_string(),
         Some(AbortReason::Asked) => "it was aborted".to_string(),
@@ -219,13 +223,7 @@ fn entries(stream: &StreamRow, id: StreamRef, staging: &Staging) -> Result<Vec<(
     Ok(out)
 }
 
-fn write(
-    o: &mut Overlay<'_>,
-    terms: &Terms,
-    id: TransactionId,
-    staging: &Staging,
-    prepare: bool,
-) -> Result<Outcome> {
+fn write(o: &mut Overlay<'_>, terms: &Terms, id: TransactionId, staging: &Staging, prepare: bool) -> Result<Outcome> {
     let mut row = known(o, id)?;
     if expired(&row, terms).is_some() {
         return refuse(o, terms, id, row, "write to");
@@ -324,12 +322,16 @@ fn commit(
     let stream = open_stream_row(o, row.stream)?;
     let mut router = Router::new(row.stream, &stream, id);
     for number in 0..row.chunks {
-        let missing = || Error::corrupt(format!("transaction {id}: staged chunk {number} is missing; restore a backup"));
+        let missing =
+            || Error::corrupt(format!("transaction {id}: staged chunk {number} is missing; restore a backup"));
         let staged = o.staged_row(id, number)?.ok_or_else(missing)?;
         let bytes = o.staged_chunk(id, number)?.ok_or_else(missing)?;
         let StagedRow { segment, entry } = staged;
         let (events, raw_bytes) = (entry.events, entry.raw_bytes);
-        router.take(segment, EncodedChunk { bytes, events, raw_bytes, min_time: entry.min_time, max_time: entry.max_time })?;
+        router.take(
+            segment,
+            EncodedChunk { bytes, events, raw_bytes, min_time: entry.min_time, max_time: entry.max_time },
+        )?;
     }
     let (staged_chunks, staged_bytes) = (row.chunks, row.bytes);
     for (staged, chunk) in entries(&stream, row.stream, rest)?.split_off(known as usize) {

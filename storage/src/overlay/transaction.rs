@@ -79,8 +79,13 @@ impl TransactionSnapshot for Overlay<'_> {
 
     fn live_transactions(&self, stream: Option<StreamId>) -> Result<BTreeSet<(StreamId, TransactionId)>> {
         let mut live = self.base.live_transactions(stream)?;
-        for (key, is_live) in self.changes.transactions.live.iter().filter(|(key, _)| stream.is_none_or(|s| s == key.0)) {
-            if *is_live { live.insert(*key) } else { live.remove(key) };
+        for (key, is_live) in self.changes.transactions.live.iter().filter(|(key, _)| stream.is_none_or(|s| s == key.0))
+        {
+            if *is_live {
+                live.insert(*key)
+            } else {
+                live.remove(key)
+            };
         }
         Ok(live)
     }

@@ -113,8 +113,16 @@ pub(super) fn apply(txn: &WriteTransaction, changes: &TransactionChanges) -> Res
     let gone = changes.rows.iter().filter(|(_, row)| row.is_none()).map(|(id, _)| number_key(id.0));
     remove_all(txn, schema::TRANSACTIONS, gone)?;
     let live_key = |(stream, id): &(StreamId, TransactionId)| numbered_key(stream.0, id.0);
-    put_rows(txn, schema::LIVE_TRANSACTIONS, changes.live.iter().filter(|(_, live)| **live).map(|(k, _)| (live_key(k), ())))?;
-    remove_all(txn, schema::LIVE_TRANSACTIONS, changes.live.iter().filter(|(_, live)| !**live).map(|(k, _)| live_key(k)))?;
+    put_rows(
+        txn,
+        schema::LIVE_TRANSACTIONS,
+        changes.live.iter().filter(|(_, live)| **live).map(|(k, _)| (live_key(k), ())),
+    )?;
+    remove_all(
+        txn,
+        schema::LIVE_TRANSACTIONS,
+        changes.live.iter().filter(|(_, live)| !**live).map(|(k, _)| live_key(k)),
+    )?;
     let put = changes.ended.iter().filter_map(|(n, id)| Some((number_key(*n), (*id)?)));
     put_rows(txn, schema::ENDED_TRANSACTIONS, put)?;
     let gone = changes.ended.iter().filter(|(_, id)| id.is_none()).map(|(n, _)| number_key(*n));

@@ -35,7 +35,8 @@ impl AutoTimeWriter {
 /// The stream of this life.
 fn stream_row(snapshot: &RedbSnapshot, stream: StreamRef) -> Result<StreamRow> {
     let row = snapshot.stream(stream.id)?.filter(|row| row.state != StreamState::Deleted);
-    let row = row.ok_or_else(|| Error::not_found(format!("there is no stream {} any more: look it up by name", stream.id)))?;
+    let row =
+        row.ok_or_else(|| Error::not_found(format!("there is no stream {} any more: look it up by name", stream.id)))?;
     if row.generation != stream.generation {
         return Err(Error::truncated(format!(
             "stream {} is in generation {}, not {}: it was created anew; look it up by name again",
@@ -69,7 +70,8 @@ impl Store {
         let now_ms = self.inner.terms.now().now_ms;
         self.note_times(vec![TimeNote::auto(stream, writer, EventTime(now_ms))])?;
         let noted_at_ms = AtomicI64::new(now_ms);
-        let writer = Arc::new(AutoWriter { stream, writer: writer.to_string(), every_ms: every_ms.max(1), noted_at_ms });
+        let writer =
+            Arc::new(AutoWriter { stream, writer: writer.to_string(), every_ms: every_ms.max(1), noted_at_ms });
         self.inner.sweeper.add(&writer);
         Ok(AutoTimeWriter { store: self.clone(), writer })
     }

@@ -24,7 +24,9 @@ impl Store {
     /// it never began, or is forgotten.
     pub fn transaction(&self, id: TransactionId) -> Result<Transaction> {
         let info = self.transaction_info(id)?.ok_or_else(|| {
-            Error::not_found(format!("transaction {id} is unknown: it never began here, or ended so long ago that it is forgotten"))
+            Error::not_found(format!(
+                "transaction {id} is unknown: it never began here, or ended so long ago that it is forgotten"
+            ))
         })?;
         Transaction::attach(self, info)
     }

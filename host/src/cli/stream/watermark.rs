@@ -20,7 +20,9 @@ pub(crate) fn run(args: &WatermarkArgs, session: &Session) -> Result<()> {
     session.output.data(|| json(&stream, &found), || text(&stream, &found))
 }
 
-fn positions<'a>(places: impl IntoIterator<Item = (&'a tidemill_storage::SegmentId, &'a tidemill_storage::Offset)>) -> Value {
+fn positions<'a>(
+    places: impl IntoIterator<Item = (&'a tidemill_storage::SegmentId, &'a tidemill_storage::Offset)>,
+) -> Value {
     places.into_iter().map(|(segment, offset)| (segment.to_string(), json!(offset.0))).collect()
 }
 
@@ -77,7 +79,12 @@ fn text(stream: &StreamInfo, found: &StreamTime) -> String {
     if !found.watermarks.is_empty() {
         let rows = found.watermarks.iter().rev().map(|watermark| {
             let behind = watermark.cut.positions().values().map(|offset| offset.0).sum();
-            [time::show(watermark.lower), time::show(watermark.upper), number(behind), time::show(EventTime(watermark.emitted_at_ms))]
+            [
+                time::show(watermark.lower),
+                time::show(watermark.upper),
+                number(behind),
+                time::show(EventTime(watermark.emitted_at_ms)),
+            ]
         });
         parts.push(table(["watermark", "latest noted", "behind offsets (sum)", "emitted"], rows));
     }

@@ -18,6 +18,14 @@ pub(crate) fn run(args: &TransactionArg, session: &Session) -> Result<()> {
                 "events": info.events,
             })
         },
-        || format!("transaction {} of {}: {}, {} events dropped\n", info.id, info.name, state(info.state), number(info.events)),
+        || {
+            format!(
+                "transaction {} of {}: {}, {} events dropped\n",
+                info.id,
+                info.name,
+                state(info.state),
+                number(info.events)
+            )
+        },
     )
 }

@@ -38,7 +38,8 @@ impl Transaction {
     fn route(&self) -> Result<Appender> {
         let name = &self.info.name;
         let stream = self.store.stream(name)?.filter(|stream| stream.stream == self.info.stream);
-        let gone = || Error::not_found(format!("transaction {}: stream {name} was deleted; begin another one", self.info.id));
+        let gone =
+            || Error::not_found(format!("transaction {}: stream {name} was deleted; begin another one", self.info.id));
         Ok(Appender::keeping_keyless(&stream.ok_or_else(gone)?, keyless_hash(self.info.id)))
     }
 
@@ -59,7 +60,9 @@ impl Transaction {
         batch.check("write to a transaction")?;
         let over = || {
             let (id, name) = (self.info.id, &self.info.name);
-            Error::invalid(format!("write to transaction {id} of stream {name}: it takes no more events; begin another one"))
+            Error::invalid(format!(
+                "write to transaction {id} of stream {name}: it takes no more events; begin another one"
+            ))
         };
         let appender = self.appender.as_mut().ok_or_else(over)?;
         if let Err(e) = appender.push(batch) {

@@ -28,7 +28,8 @@ fn scaled() -> (Vec<SegmentRange>, Vec<SegmentRange>) {
 #[test]
 fn a_bound_names_whole_segments_the_newest_over_each_hash_and_fills_what_nobody_wrote_to() {
     let (old, new) = scaled();
-    let places_of = [tile(&old, 0, 300), tile(&old, 1, 400), tile(&old, 1, 100), tile(&old, 2, 400), tile(&new, 3, 100)];
+    let places_of =
+        [tile(&old, 0, 300), tile(&old, 1, 400), tile(&old, 1, 100), tile(&old, 2, 400), tile(&new, 3, 100)];
     // 3 is newer than 0 and 1; what 1 had beyond it goes to 4, which nobody named, and which is newer than 2.
     assert_eq!(places(&least_upper_bound(&places_of, &new)), [(3, 100), (4, 0)]);
     assert_eq!(places(&least_upper_bound(&places_of[..4], &old)), [(0, 300), (1, 400), (2, 400)]);
@@ -53,9 +54,8 @@ fn who_has_not_passed_the_last_watermark_holds_everybody_up_until_closed_or_idle
         round(marks, Some(EventTime(last)), &[], &ranges, Patience { now_ms, ..PATIENCE })
     };
     let mut marks = BTreeMap::from([("a".to_string(), at(20)), ("b".to_string(), at(30)), ("c".to_string(), at(10))]);
-    let emitted = |lower: i64, upper: i64| {
-        Some((EventTime(lower), EventTime(upper), vec![tile(&ranges, 0, upper as u64)]))
-    };
+    let emitted =
+        |lower: i64, upper: i64| Some((EventTime(lower), EventTime(upper), vec![tile(&ranges, 0, upper as u64)]));
     assert_eq!(run(&marks, 5, 0).watermark.map(|w| (w.0.0, w.1.0)), Some((10, 30)));
     assert_eq!(run(&marks, 10, 0), Round::default());
     marks.get_mut("c").unwrap().silent_since_ms = Some(100);
