@@ -74,6 +74,8 @@ fn the_time_of_a_stream_is_shown_and_its_patience_set() {
     );
     let text = data.run(&["stream", "watermark", "demo/words", "--idle-timeout", "1m"]).ok();
     assert!(text.contains("waited for 60000 ms") && text.contains("1970-01-01T00:00:02Z"), "{text}");
+    let closed = data.run(&["stream", "watermark", "demo/words", "--close", "a", "--json"]).json();
+    assert_eq!((&closed["watermark"], &closed["writers"][0]["writer"]), (&json!(2_000), &json!("b")));
     let error = data.run(&["stream", "watermark", "demo/words", "--idle-timeout", "soon"]).error();
     assert!(error.contains("is not a duration"), "{error}");
 }

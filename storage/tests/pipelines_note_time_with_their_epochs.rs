@@ -53,6 +53,25 @@ fn the_least_of_all_who_write_and_empty_epochs_count() {
 }
 
 #[test]
+fn a_pipeline_that_will_not_run_again_can_be_closed_and_nobody_else_speaks_for_it() {
+    let (disk, clock) = (FaultDisk::new(18), HandClock::at(0));
+    let store = clock.open(&disk);
+    let out = store.create_stream(&name("t/out"), StreamConfig::default()).unwrap();
+    store.configure_time(out.stream, TimeConfig { idle_timeout_ms: None }).unwrap();
+    let start = store.start_pipeline("p", MAX_PARALLELISM).unwrap();
+    commit(&store, &start, "p", &out, 1, 100, false);
+    store.note_time(out.stream, "client", EventTime(500)).unwrap();
+    assert_eq!(watermark(&store, &out), Some(100));
+    assert_eq!(store.note_time(out.stream, "pipeline/p", EventTime(400)).unwrap_err().kind(), Kind::Invalid);
+    store.close_time_writer(out.stream, "pipeline/p").unwrap();
+    assert_eq!(watermark(&store, &out), Some(500));
+    // It runs again after all.
+    commit(&store, &start, "p", &out, 2, 600, false);
+    store.note_time(out.stream, "client", EventTime(700)).unwrap();
+    assert_eq!(watermark(&store, &out), Some(600));
+}
+
+#[test]
 fn every_watermark_covers_the_output_of_its_epoch_and_one_that_stands_still_writes_nothing() {
     let (disk, clock) = (FaultDisk::new(18), HandClock::at(0));
     let store = clock.open(&disk);

@@ -38,11 +38,11 @@ pub(crate) struct Settled {
 pub(super) fn part(o: &mut Overlay<'_>, terms: &Terms, notes: &[TimeNote]) -> Result<Vec<Noted>> {
     let mut noted = Vec::with_capacity(notes.len());
     for TimeNote { stream, writer, says, auto } in notes {
-        check_writer(writer)?;
         let row = stream_row(o, *stream)?;
         noted.push(match says {
             Says::Closed => close(o, stream.id, writer)?,
             Says::Time { time, at } => {
+                check_writer(writer)?;
                 check_time(*time)?;
                 let given = at.as_ref().map(|at| places(o, *stream, &row, at)).transpose()?;
                 note(o, terms, *stream, &row, Said { writer, time: *time, given, auto: *auto, again: true })?

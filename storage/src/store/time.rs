@@ -59,7 +59,8 @@ impl Store {
         Ok(self.ask(Work::Part(Part::Time(notes))).and_then(accepted)?.noted)
     }
 
-    /// A writer is done: it holds the stream's time up no more. Its last mark still counts until the watermark has reached it.
+    /// A writer is done: it holds the stream's time up no more. Its last mark still counts until the watermark has reached it. Closes the writer
+    /// of a pipeline that will not run again, too.
     pub fn close_time_writer(&self, stream: StreamRef, writer: &str) -> Result<()> {
         self.note_times(vec![TimeNote::closed(stream, writer)]).map(drop)
     }

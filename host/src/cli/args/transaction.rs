@@ -53,6 +53,9 @@ pub(crate) struct WatermarkArgs {
     /// From now on a silent writer holds time up for so long, as in 30s, or never stops doing so
     #[arg(long, value_name = "TIME|never", value_parser = idle_timeout)]
     pub(crate) idle_timeout: Option<IdleTimeout>,
+    /// This writer is done: it holds time up no more (repeatable)
+    #[arg(long, value_name = "WRITER")]
+    pub(crate) close: Vec<String>,
     #[command(flatten)]
     pub(crate) data: DataDir,
 }

@@ -14,7 +14,10 @@ pub(crate) fn run(args: &WatermarkArgs, session: &Session) -> Result<()> {
     if let Some(timeout) = args.idle_timeout {
         store.configure_time(stream.stream, TimeConfig { idle_timeout_ms: timeout.ms })?;
     }
-    // After the setting: it may have let time go on.
+    for writer in &args.close {
+        store.close_time_writer(stream.stream, writer)?;
+    }
+    // After the settings: they may have let time go on.
     let stream = session.access.stream(&store, &args.name)?;
     let found = store.stream_time(stream.stream, args.last)?;
     session.output.data(|| json(&stream, &found), || text(&stream, &found))
