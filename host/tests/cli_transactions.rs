@@ -11,7 +11,7 @@ use tidemill_storage::{
 
 /// A prepared transaction of two events on a stream, and two writers' times.
 fn prepare(data: &DataDir, stream: &str) -> TransactionId {
-    let store = Store::open(data.path(), StoreOptions::default()).unwrap();
+    let store = Store::open(&data.path(), StoreOptions::default()).unwrap();
     let stream = store.stream(&StreamName::new(stream).unwrap()).unwrap().unwrap().stream;
     let mut transaction = store.begin_transaction(stream, TransactionOptions::default()).unwrap();
     let mut batch = Batch::default();
@@ -76,8 +76,8 @@ fn the_time_of_a_stream_is_shown_and_its_patience_set() {
     assert!(text.contains("waited for 60000 ms") && text.contains("1970-01-01T00:00:02Z"), "{text}");
     let closed = data.run(&["stream", "watermark", "demo/words", "--close", "a", "--json"]).json();
     assert_eq!((&closed["watermark"], &closed["writers"][0]["writer"]), (&json!(2_000), &json!("b")));
-    let error = data.run(&["stream", "watermark", "demo/words", "--idle-timeout", "soon"]).error();
-    assert!(error.contains("is not a duration"), "{error}");
+    let wrong = data.run(&["stream", "watermark", "demo/words", "--idle-timeout", "soon"]);
+    assert_eq!((wrong.code, wrong.stderr.contains("is not a duration")), (2, true), "{}", wrong.stderr);
 }
 
 #[test]
