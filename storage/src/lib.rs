@@ -41,6 +41,7 @@ mod row;
 pub mod schema;
 pub mod sealed;
 mod shared;
+mod space;
 pub mod state;
 pub mod store;
 pub mod stream;
@@ -60,6 +61,7 @@ pub use ids::{
 };
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use sealed::{MoverStatus, SealReport, Tier};
+pub use space::{DiskSpace, Room, free_bytes};
 pub use store::{AutoTimeWriter, BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::time::{Noted, StreamTime, TimeConfig, TimeNote, TimeWindow, Watermark, WindowClamp, WriterMark};
 pub use stream::transaction::{
