@@ -281,8 +281,8 @@ impl Store {
         self.inner.shared.failure()
     }
 
-    /// How often a full disk was why, since the store was opened. Those who met the trouble a moment earlier than the one
-    /// whose commit failed may have heard of it as `Unavailable`.
+    /// How often a full disk was why, since the store was opened. Waits for the calls under way: who reads while a commit
+    /// meets the full disk may hear of it a moment earlier, as `Unavailable`.
     pub fn times_full(&self) -> u64 {
         self.inner.shared.times_full()
     }
