@@ -25,8 +25,10 @@ use crate::stream::{StreamConfig, StreamRef, WriterState};
 use crate::sweeper::SweepReport;
 use crate::terms::Terms;
 use bytes::Bytes;
+pub(crate) use retention::TailNote;
 use std::collections::BTreeSet;
 pub(crate) use stream::StreamWork;
+pub(crate) use truncate::has_dead_chunks;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
 pub(crate) const FREED_CHUNKS_MAX: usize = 4_096;
@@ -50,6 +52,8 @@ pub(crate) enum Work {
     Sweep { notes: Vec<TimeNote> },
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal { file: u64, row: FileRow, groups: Vec<Group> },
+    /// The same for chunks that lie in other sealed files.
+    Rewrite { file: u64, row: FileRow, groups: Vec<Group> },
 }
 
 /// What it answers.
@@ -102,7 +106,11 @@ impl Work {
             Work::Part(part) => part_bytes(part),
             Work::ConfigureTime { .. } | Work::Sweep { .. } => 0,
             Work::Fold { blob, .. } => blob.len(),
-            Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+            Work::CreateStream { .. }
+            | Work::Stream(_)
+            | Work::StartPipeline { .. }
+            | Work::Seal { .. }
+            | Work::Rewrite { .. } => 0,
         }
     }
 
@@ -188,6 +196,7 @@ fn decide(o: &mut Overlay<'_>, work: &Work, terms: &Terms) -> Result<Outcome> {
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
+        Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
 
@@ -344,11 +353,13 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
 }
 
 mod append;
+mod retention;
 mod scale;
 mod seal;
 mod stream;
 mod time;
 pub(crate) mod transaction;
+mod truncate;
 mod writer;
 
 #[cfg(test)]

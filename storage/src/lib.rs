@@ -32,6 +32,7 @@ mod guard;
 pub mod hash;
 pub mod headers;
 pub mod ids;
+mod maintain;
 pub mod manifest;
 mod overlay;
 mod pressure;
@@ -59,6 +60,7 @@ pub use error::{Error, Kind, Result};
 pub use ids::{
     Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName, TransactionId,
 };
+pub use maintain::Maintenance;
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use sealed::{MoverStatus, SealReport, Tier};
 pub use space::{DiskSpace, Room, free_bytes};
@@ -69,8 +71,9 @@ pub use stream::transaction::{
     TransactionState,
 };
 pub use stream::{
-    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,
-    StreamCut, StreamInfo, StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
+    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, ReadFrom, RetentionPolicy,
+    ScalePolicy, Scaling, SegmentInfo, StreamConfig, StreamCut, StreamInfo, StreamPolicy, StreamRead, StreamReader,
+    StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
 };
 pub use sweeper::SweepReport;
 pub use time::EventTime;

@@ -92,8 +92,15 @@ pub(crate) const STAGED_INDEX: BytesTable = TableDefinition::new("staged_index")
 /// The same key -> an encoded chunk that is in no index yet.
 pub(crate) const STAGED_CHUNKS: BytesTable = TableDefinition::new("staged_chunks");
 
+/// Stream -> [`crate::stream::StreamPolicy`] in a row; none = the default.
+pub(crate) const POLICIES: BytesTable = TableDefinition::new("policies");
+/// (stream, number) -> [`crate::row::RetentionRow`], oldest first.
+pub(crate) const RETENTION_CUTS: BytesTable = TableDefinition::new("retention_cuts");
+/// (stream, subscriber) -> [`crate::row::SubscriberRow`].
+pub(crate) const SUBSCRIBERS: BytesTable = TableDefinition::new("subscribers");
+
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 23] = [
+pub(crate) const ALL: [BytesTable; 26] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -117,4 +124,7 @@ pub(crate) const ALL: [BytesTable; 23] = [
     ENDED_TRANSACTIONS,
     STAGED_INDEX,
     STAGED_CHUNKS,
+    POLICIES,
+    RETENTION_CUTS,
+    SUBSCRIBERS,
 ];

@@ -9,6 +9,7 @@ use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
+use crate::maintain::Memory;
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
@@ -22,10 +23,10 @@ use crate::sweeper::{self, Sweeper};
 use crate::terms::TermsSource;
 use crate::{committer, fold, state};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -52,11 +53,15 @@ pub struct StoreOptions {
     pub queue_bytes: usize,
     /// Most parts that wait or share one commit; submitters wait beyond it.
     pub queue_parts: usize,
+    /// A writer with an id that was silent for so long is forgotten, ms: its numbers start again.
+    pub writer_ttl_ms: u64,
+    /// How often a thread calls [`Store::maintain`], ms; 0 = whoever owns the store does.
+    pub maintenance_interval_ms: u64,
     /// Limits on transactions.
     pub transactions: TransactionLimits,
     /// How often, ms, the background lets the clock work: leases of transactions, idle writers. 0 = only [`Store::sweep`] does.
     pub sweep_interval_ms: u64,
-    /// Gives the time: of what is created, of leases, of silence. The default knows no time and says 0.
+    /// Gives the time: of what is created, of leases, of silence, of policies. The default knows no time and says 0.
     pub clock: Clock,
 }
 
@@ -73,6 +78,8 @@ impl Default for StoreOptions {
             queue_parts: 1_024,
             transactions: TransactionLimits::default(),
             sweep_interval_ms: 1_000,
+            writer_ttl_ms: 7 * 24 * 3_600_000,
+            maintenance_interval_ms: 0,
             clock: Arc::new(|| 0),
         }
     }
@@ -155,6 +162,10 @@ struct Inner {
     sweeper: Arc<Sweeper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
+    /// What maintenance remembers.
+    memory: Mutex<Memory>,
+    /// Ends the thread that maintains.
+    tend: Mutex<Option<Sender<()>>>,
 }
 
 /// Called on the committer's thread when a part is committed or refused. It must not wait for the store.
@@ -165,6 +176,7 @@ const FOLD_REQUESTS_MAX: usize = 256;
 
 impl Inner {
     fn close(&self) {
+        *self.tend.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.queue.close();
         self.mover.close();
         self.sweeper.close();
@@ -203,6 +215,17 @@ fn fold_all(shared: &Shared, queue: &Queue, at: usize, requests: &Receiver<(Stri
         // A failed fold loses nothing: the next commit asks again.
         if let Err(e) = fold::fold(shared, queue, &pipeline, &operator, at) {
             tracing::warn!(error = %e, "state was not folded");
+        }
+    }
+}
+
+/// Maintains until the store is closed or nobody has it any more.
+fn tend_all(inner: &Weak<Inner>, over: &Receiver<()>, every: Duration) {
+    while over.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+        let Some(inner) = inner.upgrade() else { return };
+        // What could not be done is tried again.
+        if let Err(e) = (Store { inner }).maintain() {
+            tracing::debug!(error = %e, "maintenance waits for better times");
         }
     }
 }
@@ -261,9 +284,26 @@ impl Store {
                 }
             });
         })?);
-        let (threads, lock) = (Mutex::new(threads), Mutex::new(lock));
-        let inner = Inner { options, shared, queue, mover, terms, sweeper, threads, lock };
-        Ok(Store { inner: Arc::new(inner) })
+        let (tend, over) = bounded(0);
+        let interval_ms = options.maintenance_interval_ms;
+        let inner = Arc::new(Inner {
+            options,
+            shared,
+            queue,
+            mover,
+            terms,
+            sweeper,
+            threads: Mutex::new(threads),
+            lock: Mutex::new(lock),
+            memory: Mutex::default(),
+            tend: Mutex::new(Some(tend)),
+        });
+        if interval_ms > 0 {
+            let weak = Arc::downgrade(&inner);
+            let thread = spawn("store-tend", move || tend_all(&weak, &over, Duration::from_millis(interval_ms)))?;
+            inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(Store { inner })
     }
 
     /// After an I/O error: drops the handle and opens again. True = it was reopened. Parts whose outcome was unknown
@@ -297,7 +337,7 @@ impl Store {
         self.inner.close();
     }
 
-    fn ask(&self, work: Work) -> Result<Outcome> {
+    pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
         }

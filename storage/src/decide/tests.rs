@@ -11,8 +11,9 @@ use crate::row::{
     CheckpointRow, ChunkKey, IndexEntry, PastRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow, WriterRow,
 };
 use crate::row::{MarkRow, StagedRow, TimeConfigRow, TransactionRow, WatermarkRow};
+use crate::row::{RetentionRow, SubscriberRow};
 use crate::state::{Change, DeltaBuilder};
-use crate::stream::{StreamRef, encode_chunk};
+use crate::stream::{StreamPolicy, StreamRef, encode_chunk};
 use crate::time::EventTime;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +53,15 @@ impl Snapshot for Nothing {
     }
     fn writer_names(&self, _: StreamId) -> Result<BTreeSet<String>> {
         Ok(BTreeSet::new())
+    }
+    fn policy(&self, _: StreamId) -> Result<Option<StreamPolicy>> {
+        Ok(None)
+    }
+    fn retention_cuts(&self, _: StreamId) -> Result<Vec<(u64, RetentionRow)>> {
+        Ok(Vec::new())
+    }
+    fn subscribers(&self, _: StreamId) -> Result<BTreeMap<String, SubscriberRow>> {
+        Ok(BTreeMap::new())
     }
     fn pipeline(&self, _: &str) -> Result<Option<PipelineRow>> {
         Ok(None)
