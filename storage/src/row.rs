@@ -1,5 +1,11 @@
 //! The rows of the tables, as values: `decide.rs` reads and changes them, `codec` gives them their stored form.
 
+mod time;
+mod transaction;
+
+pub(crate) use time::{MarkRow, TimeConfigRow, WatermarkRow};
+pub(crate) use transaction::{StagedRow, TransactionRow};
+
 use crate::checkpoint::CheckpointSummary;
 use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;

@@ -2,11 +2,13 @@
 
 mod bench;
 mod data;
+mod transaction;
 
 pub(crate) use bench::*;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use data::*;
 use std::path::PathBuf;
+pub(crate) use transaction::*;
 
 /// Durable streams, sandboxed WebAssembly operators, one commit.
 #[derive(Debug, Parser)]

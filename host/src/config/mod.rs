@@ -4,6 +4,8 @@
 //! A file becomes a [`document`] whose every value knows its place; [`overrides`] change it; [`table`] reads it strictly;
 //! [`parse`] and [`settings`] say what it may hold; [`validate`] checks what only the whole pipeline shows.
 
+pub mod builtin;
+pub mod decimal;
 mod document;
 mod error;
 mod overrides;
@@ -17,3 +19,4 @@ mod validate;
 
 pub use error::ConfigError;
 pub use overrides::Overrides;
+pub use units::duration_ms;

@@ -1,6 +1,7 @@
 //! The commands on a data directory as types: clap fills them, `data.rs` runs them, and what a running pipeline's process
 //! is to do is sent to it in this form.
 
+use super::{TransactionCommand, WatermarkArgs};
 use clap::{Args as ClapArgs, Subcommand};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub(crate) enum DataCommand {
     /// Streams of a data directory
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Transactions on streams
+    #[command(subcommand)]
+    Txn(TransactionCommand),
     /// What a data directory holds and whether it is whole
     #[command(subcommand)]
     Store(StoreCommand),
@@ -48,6 +52,8 @@ impl DataCommand {
             DataCommand::Stream(StreamCommand::Scale(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Truncate(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Retention(args)) => &args.data,
+            DataCommand::Stream(StreamCommand::Watermark(args)) => &args.data,
+            DataCommand::Txn(command) => command.data(),
             DataCommand::Store(StoreCommand::Describe(data) | StoreCommand::Check(data)) => data,
             DataCommand::Checkpoint(CheckpointCommand::List(args)) => &args.data,
         };
@@ -60,7 +66,11 @@ impl DataCommand {
             DataCommand::Describe(args)
             | DataCommand::Stop(args)
             | DataCommand::Checkpoint(CheckpointCommand::List(args)) => Some(&mut args.pipeline),
-            DataCommand::Ls(_) | DataCommand::Top(_) | DataCommand::Stream(_) | DataCommand::Store(_) => None,
+            DataCommand::Ls(_)
+            | DataCommand::Top(_)
+            | DataCommand::Stream(_)
+            | DataCommand::Txn(_)
+            | DataCommand::Store(_) => None,
         }
     }
 
@@ -113,6 +123,8 @@ pub(crate) enum StreamCommand {
     Retention(RetentionArgs),
     /// Show a stream's head, tail and other places, as `truncate` takes them
     Cuts(DescribeArgs),
+    /// Show a stream's time: watermarks, writers' marks; set how long a silent writer is waited for
+    Watermark(WatermarkArgs),
 }
 
 #[derive(Clone, Debug, ClapArgs, Serialize, Deserialize)]
@@ -326,6 +338,6 @@ fn duration(text: &str) -> Result<u64, String> {
     tidemill::config::units::duration_ms(text)
 }
 
-fn stream_name(name: &str) -> Result<StreamName, tidemill_storage::Error> {
+pub(super) fn stream_name(name: &str) -> Result<StreamName, tidemill_storage::Error> {
     StreamName::new(name)
 }

@@ -49,6 +49,7 @@ fn json(store: &StoreDescription) -> Value {
     let done = store.mover.done;
     json!({
         "streams": streams.collect::<Vec<_>>(),
+        "transactions": { "live": store.transactions.live, "staged_bytes": store.transactions.staged_bytes },
         "state": state.collect::<Vec<_>>(),
         "sealed_files": files.collect::<Vec<_>>(),
         "hot_file_bytes": store.hot_file_bytes,
@@ -93,6 +94,10 @@ fn text(store: &StoreDescription) -> String {
             ]
         });
         parts.push(table(["state", "blobs", "hot", "sealed"], rows));
+    }
+    if store.transactions.live > 0 {
+        let (live, bytes) = (number(store.transactions.live), size(store.transactions.staged_bytes));
+        parts.push(format!("{live} transactions hold {bytes} that no stream shows yet\n"));
     }
     parts.push(tier_table(store));
     let mut talk = format!("chunks move to sealed files beyond {} in the hot file\n", size(store.hot_bytes_max));

@@ -11,6 +11,7 @@ mod list;
 mod retention;
 mod scale;
 mod tail;
+mod watermark;
 
 use super::args::StreamCommand;
 use super::session::Session;
@@ -30,5 +31,6 @@ pub(crate) fn run(command: &StreamCommand, session: &Session) -> Result<()> {
         StreamCommand::Delete(args) => change::delete(args, session),
         StreamCommand::Retention(args) => retention::run(args, session),
         StreamCommand::Cuts(args) => cuts::run(args, session),
+        StreamCommand::Watermark(args) => watermark::run(args, session),
     }
 }
