@@ -2,10 +2,11 @@
 //! again before it calls anything a fault, so that it may run beside a working store.
 //!
 //! Map: `streams.rs` goes through index and chunks, `files.rs` through sealed files, `pipelines.rs` through checkpoints,
-//! manifests and state. redb's own pages are not verified: every value in them has a checksum of ours.
+//! manifests and state, `scoped.rs` through tables, logs and reader groups. redb's own pages are not verified: every value in them has a checksum of ours.
 
 mod files;
 mod pipelines;
+mod scoped;
 mod streams;
 
 use crate::error::{Error, Kind, Result};
@@ -75,6 +76,16 @@ pub struct CheckReport {
     pub state_blobs: u64,
     /// Bytes of them.
     pub state_bytes: u64,
+    /// Key-value tables looked at.
+    pub tables: u64,
+    /// Entries in them.
+    pub table_entries: u64,
+    /// Logs looked at.
+    pub logs: u64,
+    /// Entries in them.
+    pub log_entries: u64,
+    /// Reader groups looked at.
+    pub reader_groups: u64,
 }
 
 impl CheckReport {
@@ -99,6 +110,7 @@ pub(crate) fn check(shared: &Shared, mover: &Mover) -> Result<CheckReport> {
     checker.streams()?;
     checker.files(mover)?;
     checker.pipelines()?;
+    checker.scoped()?;
     Ok(checker.report)
 }
 

@@ -16,8 +16,9 @@ use crate::error::{Error, Result};
 use crate::hash::MAX_PARALLELISM_MAX;
 use crate::ids::{Epoch, Generation, Incarnation, NAME_BYTES_MAX, Offset, Position, StreamId, StreamName};
 use crate::manifest::{BlobEntry, BlobId, Location};
-use crate::overlay::{Changes, Overlay, Snapshot};
-use crate::row::{ChunkKey, FileRow, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow, equal_ranges};
+use crate::names::{LogName, TableName};
+use crate::overlay::{Changes, Overlay, ScopedSnapshot, Snapshot};
+use crate::row::{ChunkKey, FileRow, IndexEntry, PipelineRow, ScopedId, SegmentKey, SegmentRow, StreamRow, equal_ranges};
 use crate::sealed::writer::Group;
 use crate::stream::{EncodedChunk, StreamConfig, StreamRef};
 use bytes::Bytes;
@@ -36,6 +37,18 @@ pub(crate) enum Work {
     StartPipeline { name: String, max_parallelism: u32 },
     /// Put one blob in the place of several that lie side by side in a manifest.
     Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
+    /// Make a table, log; leave the one there is.
+    CreateTable { name: TableName, now_ms: i64 },
+    CreateLog { name: LogName, now_ms: i64 },
+    /// Remove it with its entries.
+    DeleteTable { name: TableName },
+    DeleteLog { name: LogName },
+    /// Change entries of one primary key.
+    Table(TableUpdate),
+    /// Change a log.
+    Log(LogUpdate),
+    /// Make, change or remove a reader group.
+    Group(GroupSwap),
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal { file: u64, row: FileRow, groups: Vec<Group> },
 }
@@ -47,8 +60,20 @@ pub(crate) enum Outcome {
     Started(Incarnation, Option<CheckpointRecord>),
     /// False: the manifest has changed meanwhile, nothing was done.
     Folded(bool),
+    /// An id, version or revision: the work says which.
+    Number(u64),
     /// How many chunks of the file the index names now; 0 = it has no row, unlink it.
     Sealed(u64),
+}
+
+impl Outcome {
+    /// Of a work that is answered with a number.
+    pub(crate) fn number(self) -> Result<u64> {
+        match self {
+            Outcome::Number(number) => Ok(number),
+            other => Err(Error::bug(format!("the committer answered another question: {other:?}"))),
+        }
+    }
 }
 
 impl Work {
@@ -64,7 +89,11 @@ impl Work {
             }
             Work::Part(Part::Marker(m)) => m.value.len(),
             Work::Fold { blob, .. } => blob.len(),
+            Work::Table(update) => update.bytes(),
+            Work::Log(update) => update.bytes(),
             Work::CreateStream { .. } | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+            Work::CreateTable { .. } | Work::CreateLog { .. } => 0,
+            Work::DeleteTable { .. } | Work::DeleteLog { .. } | Work::Group(_) => 0,
         }
     }
 
@@ -117,6 +146,13 @@ fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Resu
         Work::CreateStream { name, config, exact, now_ms } => create_stream(o, name, *config, *exact, *now_ms),
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
+        Work::CreateTable { name, now_ms } => table::create(o, name, *now_ms),
+        Work::CreateLog { name, now_ms } => log::create(o, name, *now_ms),
+        Work::DeleteTable { name } => table::delete(o, name),
+        Work::DeleteLog { name } => log::delete(o, name),
+        Work::Table(update) => table::update(o, update),
+        Work::Log(update) => log::update(o, update),
+        Work::Group(swap) => group::swap(o, swap),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
@@ -372,7 +408,21 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
     Ok(Outcome::Folded(true))
 }
 
+/// The next id of a table, log or reader group, taken.
+fn scoped_id(o: &mut Overlay<'_>) -> Result<ScopedId> {
+    let id = o.next_scoped()?;
+    o.changes.scoped.next = Some(ScopedId(id.0 + 1));
+    Ok(id)
+}
+
+mod group;
+mod log;
 mod seal;
+mod table;
+
+pub(crate) use group::GroupSwap;
+pub(crate) use log::LogUpdate;
+pub(crate) use table::TableUpdate;
 
 #[cfg(test)]
 mod tests;

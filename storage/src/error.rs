@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Kind {
     /// Fix the request; nothing was changed.
     Invalid,
+    /// Something is not as the request expects; nothing was changed: look again and decide anew.
+    Conflict,
     /// The named thing does not exist.
     NotFound,
     /// A newer incarnation, epoch or handle owns this; stop.
@@ -68,6 +70,7 @@ impl Error {
 
     constructors! {
         invalid => Invalid,
+        conflict => Conflict,
         not_found => NotFound,
         fenced => Fenced,
         truncated => Truncated,

@@ -32,7 +32,9 @@ mod guard;
 pub mod hash;
 pub mod headers;
 pub mod ids;
+pub mod log;
 pub mod manifest;
+pub mod names;
 mod overlay;
 mod pressure;
 mod queue;
@@ -44,6 +46,7 @@ mod shared;
 pub mod state;
 pub mod store;
 pub mod stream;
+pub mod table;
 pub mod time;
 pub mod timer;
 
@@ -51,13 +54,18 @@ pub use batch::{Batch, Column, OptionalColumn};
 pub use check::{CheckReport, Fault};
 pub use checkpoint::*;
 pub use commit::*;
-pub use describe::{SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes};
+pub use describe::{LogSizes, SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes};
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
+pub use log::{Log, LogEntry, LogInfo, LogPage, Revision, SharedState, Synchroniser};
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
+pub use names::{GroupName, LogName, TableName};
 pub use sealed::{MoverStatus, SealReport, Tier};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
     Appender, EncodedChunk, ReadChunk, SegmentInfo, StreamConfig, StreamInfo, StreamRef, decode_chunk, encode_chunk,
+};
+pub use table::{
+    Expected, Table, TableAction, TableChange, TableEntry, TableInfo, TableKey, TablePage, TableRange, Version,
 };
 pub use time::EventTime;

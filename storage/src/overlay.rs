@@ -3,6 +3,10 @@
 //! `decide.rs` makes one overlay for the group and one on top for each part, and merges the upper into the lower when
 //! the part is accepted; `redb_io.rs` is the lowest snapshot and writes the group's changes. Pure: no redb in here.
 
+mod scoped;
+
+pub(crate) use scoped::{ScopedChanges, ScopedSnapshot};
+
 use crate::error::Result;
 use crate::ids::{Epoch, Offset, StreamId, StreamName};
 use crate::manifest::{BlobId, Manifest};
@@ -13,7 +17,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows there are.
-pub(crate) trait Snapshot {
+pub(crate) trait Snapshot: ScopedSnapshot {
     fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>>;
     fn stream(&self, id: StreamId) -> Result<Option<StreamRow>>;
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>>;
@@ -60,6 +64,8 @@ pub(crate) struct Changes {
     pub(crate) blobs: BTreeMap<BlobId, Bytes>,
     pub(crate) dropped_blobs: BTreeSet<BlobId>,
     pub(crate) markers: BTreeMap<String, Bytes>,
+    /// Tables, logs, reader groups.
+    pub(crate) scoped: ScopedChanges,
     pub(crate) next_stream: Option<StreamId>,
     pub(crate) next_blob: Option<BlobId>,
     pub(crate) next_file: Option<u64>,
@@ -83,6 +89,7 @@ impl Changes {
             && self.blobs.is_empty()
             && self.dropped_blobs.is_empty()
             && self.markers.is_empty()
+            && self.scoped.is_empty()
     }
 
     /// Takes in the changes of a part that was decided on top of these.
@@ -121,6 +128,7 @@ impl Changes {
             upper.checkpoints,
             upper.dropped_checkpoints,
         );
+        self.scoped.absorb(upper.scoped);
         self.next_stream = upper.next_stream.or(self.next_stream);
         self.next_blob = upper.next_blob.or(self.next_blob);
         self.next_file = upper.next_file.or(self.next_file);

@@ -1,6 +1,8 @@
 //! Rows and bytes in and out of redb: [`RedbSnapshot`] reads one read transaction, [`apply`] writes a group's changes in
 //! one write transaction. The only file, with `store.rs`, `shared.rs` and `format.rs`, that knows redb's calls.
 
+mod scoped;
+
 use crate::codec::{
     after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_blob_key, decode_chunk_key,
     decode_file_key, decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key,
@@ -443,6 +445,7 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     put_all(&txn, schema::HOT_BLOBS, changes.blobs.iter().map(|(k, v)| (blob_key(*k), Ok(v))))?;
     remove_all(&txn, schema::HOT_BLOBS, changes.dropped_blobs.iter().map(|k| blob_key(*k)))?;
     put_rows(&txn, schema::MARKERS, changes.markers.iter().map(|(k, v)| (text_key(k), v.to_vec())))?;
+    scoped::apply(&txn, &changes.scoped)?;
     {
         let mut meta = txn.open_table(schema::META).map_err(write_error)?;
         let counters = [

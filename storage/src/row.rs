@@ -1,5 +1,9 @@
 //! The rows of the tables, as values: `decide.rs` reads and changes them, `codec` gives them their stored form.
 
+mod scoped;
+
+pub(crate) use scoped::*;
+
 use crate::checkpoint::CheckpointSummary;
 use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;

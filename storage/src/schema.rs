@@ -64,8 +64,22 @@ pub(crate) const SEALED_FILES: BytesTable = TableDefinition::new("sealed_files")
 /// (stream, segment) -> [`crate::row::SealedSegmentRow`]; none = nothing of it was ever sealed.
 pub(crate) const SEALED_SEGMENTS: BytesTable = TableDefinition::new("sealed_segments");
 
+/// u64 LE: the next id of a table, log or reader group.
+pub(crate) const META_NEXT_SCOPED: &str = "next_scoped";
+
+/// Table name -> [`crate::row::TableRow`].
+pub(crate) const TABLES: BytesTable = TableDefinition::new("tables");
+/// (table, primary key, secondary key) -> [`crate::row::EntryRow`].
+pub(crate) const TABLE_ENTRIES: BytesTable = TableDefinition::new("table_entries");
+/// Log name -> [`crate::row::LogRow`].
+pub(crate) const LOGS: BytesTable = TableDefinition::new("logs");
+/// (log, revision) -> [`crate::row::LogEntryRow`].
+pub(crate) const LOG_ENTRIES: BytesTable = TableDefinition::new("log_entries");
+/// Group name -> [`crate::row::GroupRow`].
+pub(crate) const READER_GROUPS: BytesTable = TableDefinition::new("reader_groups");
+
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 13] = [
+pub(crate) const ALL: [BytesTable; 18] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -79,4 +93,9 @@ pub(crate) const ALL: [BytesTable; 13] = [
     MARKERS,
     SEALED_FILES,
     SEALED_SEGMENTS,
+    TABLES,
+    TABLE_ENTRIES,
+    LOGS,
+    LOG_ENTRIES,
+    READER_GROUPS,
 ];

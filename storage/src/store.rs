@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
+use crate::redb_io::RedbSnapshot;
 use crate::queue::{Job, Queue, closed};
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
@@ -241,7 +242,18 @@ impl Store {
         self.inner.close();
     }
 
-    fn ask(&self, work: Work) -> Result<Outcome> {
+    /// Reads rows in one snapshot, which ends with the call.
+    pub(crate) fn read_rows<T>(&self, read: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
+        self.inner.shared.read(read)
+    }
+
+    /// The store's clock.
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.inner.options.clock)()
+    }
+
+    /// Hands a work to the committer and waits for the answer.
+    pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
         }

@@ -6,7 +6,8 @@ use crate::commit::StateDelta;
 use crate::error::Kind;
 use crate::ids::{KeyGroup, SegmentId};
 use crate::manifest::Manifest;
-use crate::row::{CheckpointRow, SealedSegmentRow};
+use crate::names::GroupName;
+use crate::row::{CheckpointRow, EntryRow, GroupRow, LogEntryRow, LogRow, SealedSegmentRow, TableRow};
 use crate::state::{Change, DeltaBuilder};
 use crate::stream::encode_chunk;
 use crate::time::EventTime;
@@ -60,6 +61,27 @@ impl Snapshot for Nothing {
     }
     fn next_file(&self) -> Result<u64> {
         Ok(1)
+    }
+}
+
+impl ScopedSnapshot for Nothing {
+    fn table(&self, _: &TableName) -> Result<Option<TableRow>> {
+        Ok(None)
+    }
+    fn table_entry(&self, _: ScopedId, _: &[u8]) -> Result<Option<EntryRow>> {
+        Ok(None)
+    }
+    fn log(&self, _: &LogName) -> Result<Option<LogRow>> {
+        Ok(None)
+    }
+    fn log_entry(&self, _: ScopedId, _: u64) -> Result<Option<LogEntryRow>> {
+        Ok(None)
+    }
+    fn group(&self, _: &GroupName) -> Result<Option<GroupRow>> {
+        Ok(None)
+    }
+    fn next_scoped(&self) -> Result<ScopedId> {
+        Ok(ScopedId(1))
     }
 }
 

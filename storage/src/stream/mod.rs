@@ -4,6 +4,8 @@
 //! gives them offsets, [`crate::Store::read`] reads them back by position.
 
 mod read;
+#[path = "reader_group_stub.rs"]
+pub mod reader_group;
 mod writer;
 
 pub use crate::codec::chunk::{
