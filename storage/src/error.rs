@@ -7,14 +7,16 @@ use std::fmt;
 pub enum Kind {
     /// Fix the request; nothing was changed.
     Invalid,
-    /// Something is not as the request expects; nothing was changed: look again and decide anew.
-    Conflict,
     /// The named thing does not exist.
     NotFound,
     /// A newer incarnation, epoch or handle owns this; stop.
     Fenced,
     /// Truncated or of another generation: the position no longer stands for anything.
     Truncated,
+    /// Somebody else was first: what was expected is no longer so; read it again, then decide anew.
+    Conflict,
+    /// The segment takes no more events, others have its place: look the stream up again and route by key.
+    Sealed,
     /// Passing: the outcome of a commit may be unknown; reopen, look, retry.
     Unavailable,
     /// The disk is full or a quota is used up; make room, then go on as after [`Kind::Unavailable`]: the outcome of a
@@ -70,10 +72,11 @@ impl Error {
 
     constructors! {
         invalid => Invalid,
-        conflict => Conflict,
         not_found => NotFound,
         fenced => Fenced,
         truncated => Truncated,
+        conflict => Conflict,
+        sealed => Sealed,
         unavailable => Unavailable,
         full => Full,
         corrupt => Corrupt,

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
-use crate::redb_io::RedbSnapshot;
 use crate::queue::{Job, Queue, closed};
+use crate::redb_io::RedbSnapshot;
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
@@ -247,11 +247,6 @@ impl Store {
         self.inner.shared.read(read)
     }
 
-    /// The store's clock.
-    pub(crate) fn now_ms(&self) -> i64 {
-        (self.inner.options.clock)()
-    }
-
     /// Hands a work to the committer and waits for the answer.
     pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
@@ -412,6 +407,8 @@ impl Store {
         self.ask(Work::Part(part)).and_then(accepted)
     }
 }
+
+mod streams;
 
 fn accepted(outcome: Outcome) -> Result<Accepted> {
     match outcome {

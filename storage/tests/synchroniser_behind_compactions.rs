@@ -51,10 +51,12 @@ fn a_reader_behind_several_compactions_starts_again_from_the_compacted_state() {
     assert!(sleeper.revision() < info.head);
     // It updates without having fetched: the update is made on the newest state.
     let mut seen = Vec::new();
-    sleeper.update(|words| {
-        seen.push(words.0.len());
-        Some(b"mine".to_vec())
-    }).unwrap();
+    sleeper
+        .update(|words| {
+            seen.push(words.0.len());
+            Some(b"mine".to_vec())
+        })
+        .unwrap();
     assert_eq!(seen.last(), Some(&12));
     expected.push("mine".into());
     assert_eq!(sleeper.state().unwrap().0, expected);

@@ -16,19 +16,16 @@ fn all(table: &Table) -> Vec<(String, String, u64)> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let page = table.scan(&TableRange::All, None, 1_000).unwrap();
     assert_eq!(page.next, None);
-    let row = |e: &TableEntry| {
-        (format!("{}/{}", text(&e.key.primary), text(&e.key.secondary)), text(&e.value), e.version.0)
-    };
+    let row =
+        |e: &TableEntry| (format!("{}/{}", text(&e.key.primary), text(&e.key.secondary)), text(&e.value), e.version.0);
     page.entries.iter().map(row).collect()
 }
 
 #[test]
 fn a_stale_version_is_a_conflict_and_no_key_of_the_batch_changes() {
     let (_store, table) = table();
-    let first = table.update("a", vec![
-        TableChange::put("x", "1", Expected::Absent),
-        TableChange::put("y", "1", Expected::Any),
-    ]);
+    let first = table
+        .update("a", vec![TableChange::put("x", "1", Expected::Absent), TableChange::put("y", "1", Expected::Any)]);
     let first = first.unwrap();
     let second = table.put_if(&TableKey::pair("a", "x"), "2", Expected::Version(first)).unwrap();
     assert!(second > first);
@@ -73,7 +70,9 @@ fn what_is_expected_is_checked_for_puts_inserts_and_removals() {
 #[test]
 fn puts_and_removals_of_one_primary_key_go_together_and_others_are_not_touched() {
     let (_store, table) = table();
-    table.update("a", vec![TableChange::put("1", "x", Expected::Any), TableChange::put("2", "x", Expected::Any)]).unwrap();
+    table
+        .update("a", vec![TableChange::put("1", "x", Expected::Any), TableChange::put("2", "x", Expected::Any)])
+        .unwrap();
     table.put(&TableKey::pair("b", "1"), "x").unwrap();
     let mixed = vec![TableChange::remove("1", Expected::Any), TableChange::put("3", "y", Expected::Absent)];
     table.update("a", mixed).unwrap();
@@ -97,7 +96,11 @@ fn limits_and_senseless_updates_are_refused_with_the_reason() {
     refused(b"k".to_vec(), vec![put("a"), put("b"), put("a")], "changed twice");
     refused(b"k".to_vec(), vec![TableChange::put("a", vec![0; 2 << 20], Expected::Any)], "a value of 2097152 bytes");
     refused(b"k".to_vec(), vec![TableChange::remove("a", Expected::Absent)], "leave it out");
-    refused(b"k".to_vec(), (0..5_000).map(|n| TableChange::put(n.to_string(), "", Expected::Any)).collect(), "5000 changes");
+    refused(
+        b"k".to_vec(),
+        (0..5_000).map(|n| TableChange::put(n.to_string(), "", Expected::Any)).collect(),
+        "5000 changes",
+    );
     assert_eq!(all(&table), []);
     assert_eq!(table.info().unwrap().version, Version(0));
 }

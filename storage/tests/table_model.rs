@@ -119,10 +119,10 @@ struct Run {
     version: u64,
 }
 
-fn open(disk: &FaultDisk) -> (Store, Table) {
-    let store = Store::open_with(disk.clone(), StoreOptions::default()).unwrap();
-    let table = store.ensure_table(&TableName::new("t/t").unwrap()).unwrap();
-    (store, table)
+fn open(disk: &FaultDisk) -> Result<(Store, Table)> {
+    let store = Store::open_with(disk.clone(), StoreOptions::default())?;
+    let table = store.ensure_table(&TableName::new("t/t")?)?;
+    Ok((store, table))
 }
 
 impl Run {
@@ -190,7 +190,7 @@ impl Run {
             }
             Step::Reopen => {
                 self.store.close();
-                (self.store, self.table) = open(&self.disk);
+                (self.store, self.table) = open(&self.disk)?;
             }
             Step::Crash(syncs) => self.disk.crash_at_sync(self.disk.syncs() + syncs),
         }
@@ -200,7 +200,7 @@ impl Run {
     fn recover(&mut self) {
         self.store.close();
         self.disk.reboot();
-        (self.store, self.table) = open(&self.disk);
+        (self.store, self.table) = open(&self.disk).unwrap();
         let is = stored(&self.table, &Shape::All, 7);
         if is != self.model {
             assert_eq!(is, self.maybe);
@@ -218,7 +218,7 @@ proptest! {
     #[test]
     fn a_table_is_a_map_whatever_happens(steps in prop::collection::vec(step(), 1..40), seed: u64) {
         let disk = FaultDisk::new(seed);
-        let (store, table) = open(&disk);
+        let (store, table) = open(&disk).unwrap();
         let (model, maybe) = (Model::new(), Model::new());
         let mut run = Run { disk, store, table, model, maybe, version: 0 };
         for step in &steps {

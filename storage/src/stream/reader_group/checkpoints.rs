@@ -53,7 +53,8 @@ impl GroupState {
                 self.checkpoints_max
             )));
         }
-        let held = self.held.iter().map(|(key, held)| (*key, Place { offset: held.offset, ranges: held.ranges.clone() }));
+        let held =
+            self.held.iter().map(|(key, held)| (*key, Place { offset: held.offset, ranges: held.ranges.clone() }));
         let unassigned = self.unassigned.iter().map(|(key, place)| (*key, place.clone()));
         let at = held.chain(unassigned).collect();
         let waiting = self.readers.keys().cloned().collect();
@@ -99,7 +100,8 @@ impl GroupState {
             let open = self.open.remove(at);
             let cut = |member: &Member| {
                 let places = open.at.iter().filter(|(key, _)| key.stream == member.stream.id);
-                let cut = cut_of(member.stream, places.map(|(key, place)| (key.segment, place.offset, &place.ranges[..])));
+                let cut =
+                    cut_of(member.stream, places.map(|(key, place)| (key.segment, place.offset, &place.ranges[..])));
                 Ok((member.stream.id, cut.map_err(|e| e.context(format!("checkpoint {}", open.name)))?))
             };
             let cuts = self.members.iter().map(cut).collect::<Result<BTreeMap<_, _>>>()?;

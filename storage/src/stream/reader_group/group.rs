@@ -40,7 +40,9 @@ pub struct ReaderGroup {
 type Resolved = (Vec<Member>, BTreeMap<StreamId, Segments>);
 
 fn stream_of(store: &Store, name: &StreamName) -> Result<StreamInfo> {
-    store.stream(name)?.ok_or_else(|| Error::not_found(format!("there is no stream {name}: create it, or check the name")))
+    store
+        .stream(name)?
+        .ok_or_else(|| Error::not_found(format!("there is no stream {name}: create it, or check the name")))
 }
 
 fn resolve(store: &Store, streams: &[GroupStream]) -> Result<Resolved> {
@@ -56,7 +58,9 @@ fn resolve(store: &Store, streams: &[GroupStream]) -> Result<Resolved> {
         if let Some(end) = end {
             check_cut(&info, end)?;
             if !end.is_at_or_after(&start)? {
-                return Err(Error::invalid(format!("stream {name}: the end cut {end} lies before the start cut {start}")));
+                return Err(Error::invalid(format!(
+                    "stream {name}: the end cut {end} lies before the start cut {start}"
+                )));
             }
         }
         all.insert(info.stream.id, segments(&info));
@@ -121,7 +125,7 @@ impl Store {
 }
 
 /// The cuts that retention by consumption goes by: of every group that acknowledges and has the stream.
-pub(crate) fn subscriber_cuts(snapshot: &RedbSnapshot, stream: StreamRef) -> Result<Vec<(GroupName, StreamCut)>> {
+fn subscriber_cuts(snapshot: &RedbSnapshot, stream: StreamRef) -> Result<Vec<(GroupName, StreamCut)>> {
     let mut out = Vec::new();
     for (name, row) in snapshot.groups()? {
         let state = row?.state;

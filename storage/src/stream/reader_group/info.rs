@@ -1,8 +1,8 @@
 //! What a reader group is and where it stands, for people and for `store check`.
 
+use super::GroupCut;
 use super::group::named;
 use super::state::{Acknowledge, Member};
-use super::GroupCut;
 use crate::error::Result;
 use crate::ids::{Offset, Position, StreamName};
 use crate::names::GroupName;

@@ -26,7 +26,6 @@ mod state;
 pub use group::{CheckpointStatus, ReaderGroup};
 pub use info::{GroupInfo, GroupReaderInfo, GroupStreamInfo, OpenCheckpoint, unread_events};
 pub use reader::{GroupEvents, GroupRead, GroupReader};
-pub(crate) use group::subscriber_cuts;
 pub(crate) use state::GroupState;
 pub use state::{Acknowledge, READERS_MAX};
 

@@ -112,7 +112,7 @@ pub(crate) fn check_cut(info: &StreamInfo, cut: &StreamCut) -> Result<()> {
             return Err(bad(format!("segment {id} does not own all of what the cut says")));
         }
         let others = cut.tiles().iter().filter(|t| t.segment != id && overlap((t.low, t.high), segment.range));
-        let (newer, older): (Vec<_>, Vec<_>) = others.partition(|t| t.segment > id);
+        let (newer, older): (Vec<&CutTile>, Vec<&CutTile>) = others.partition(|t| t.segment > id);
         let read = place.offset == segment.tail && !info.is_active(id);
         if !newer.is_empty() && (!older.is_empty() || !read) {
             return Err(bad(format!(
@@ -156,9 +156,8 @@ impl GroupState {
                 self.unassigned.insert(key, place);
                 continue;
             }
-            let older = |tile: &CutTile| {
-                tile.segment < id && range.is_some_and(|range| overlap((tile.low, tile.high), range))
-            };
+            let older =
+                |tile: &CutTile| tile.segment < id && range.is_some_and(|range| overlap((tile.low, tile.high), range));
             let read = whole || !cut.tiles().iter().any(older);
             self.held.insert(key, Held { offset: place.offset, read, ranges: place.ranges });
         }
@@ -168,7 +167,8 @@ impl GroupState {
     /// Makes every segment readable whose predecessors are all read.
     pub(super) fn unlock(&mut self, stream: StreamId, segments: &Segments) {
         let of = |key: &SegmentKey| key.stream == stream;
-        let owned = self.readers.values().flat_map(|reader| reader.segments.iter().map(|(key, own)| (key, &own.ranges)));
+        let owned =
+            self.readers.values().flat_map(|reader| reader.segments.iter().map(|(key, own)| (key, &own.ranges)));
         let live = self.unassigned.iter().map(|(key, place)| (key, &place.ranges)).chain(owned);
         let mut closed: Vec<Range> = live.filter(|(key, _)| of(key)).flat_map(|(_, ranges)| ranges.clone()).collect();
         for &(id, range) in segments {

@@ -242,8 +242,7 @@ impl GroupReader {
         if end.is_some_and(|end| end <= offset) {
             return Ok(Found::End);
         }
-        let position =
-            Position { stream: key.stream, generation: stream_ref.generation, segment: key.segment, offset };
+        let position = Position { stream: key.stream, generation: stream_ref.generation, segment: key.segment, offset };
         let mut read = match self.group.store.read(position, max_bytes) {
             Ok(read) => read,
             Err(e) if e.kind() == Kind::Truncated => {
@@ -287,7 +286,7 @@ impl GroupReader {
             Some(_) => Ok(Some(why)),
             None if !self.finish(key)? => Ok(None),
             None => Ok(Some(Error::truncated(format!(
-                    "reader group {}: stream {name}, segment {}: all events from offset {from} on were truncated before \
+                "reader group {}: stream {name}, segment {}: all events from offset {from} on were truncated before \
                      they were read; reading goes on with what followed",
                 self.group.name, key.segment
             )))),
@@ -300,7 +299,10 @@ impl GroupReader {
         // Looked at after the segment was seen to end: its successors are there.
         let info = self.group.store.stream(&member.name)?.filter(|info| info.stream == member.stream);
         let info = info.ok_or_else(|| {
-            Error::not_found(format!("reader group {}: stream {} was deleted; reset the group", self.group.name, member.name))
+            Error::not_found(format!(
+                "reader group {}: stream {} was deleted; reset the group",
+                self.group.name, member.name
+            ))
         })?;
         let at = self.at.get(&key).copied().unwrap_or_default();
         let segments = segments(&info);

@@ -137,7 +137,8 @@ impl GroupState {
         let Some(reader) = self.readers.get(id) else { return Ok(false) };
         for (key, offset) in at.into_iter().flatten() {
             let own = reader.segments.get(key);
-            let own = own.ok_or_else(|| Error::invalid(format!("reader {id} does not read segment {}", key.segment)))?;
+            let own =
+                own.ok_or_else(|| Error::invalid(format!("reader {id} does not read segment {}", key.segment)))?;
             if *offset < own.recorded {
                 return Err(Error::invalid(format!(
                     "reader {id}: offset {offset} of segment {} is before {}, which it has reported already",
