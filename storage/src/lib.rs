@@ -9,6 +9,9 @@
 //!    never go back;
 //! 5. bytes from disk are checked before they are believed: damage is `Corrupt`, names the place, and never panics.
 //!
+//! Beside streams and pipelines, on the same store: [`table`] (key-value tables), [`log`] (revisioned logs, state synchroniser) and
+//! [`stream::reader_group`].
+//!
 //! Map: [`Store`] is the door; `queue` -> `committer` -> `decide` (pure, on `overlay`) -> `redb_io` is the way of a part;
 //! `shared` holds the database; [`sealed`] moves chunks out of it; `codec` and [`schema`] own every byte and name on disk (docs/file-format.md).
 

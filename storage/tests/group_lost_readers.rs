@@ -50,15 +50,20 @@ fn with_a_position_others_go_on_exactly_there() {
     group.reader_offline("lost", Some(&at)).unwrap();
     let mut heir = group.reader("heir").unwrap();
     assert_eq!(drain(&mut heir), [1]);
-    // Positions that are not the reader's, or lie before what it reported, are refused.
-    let mut other = at.clone();
-    other[0].segment.0 += 7;
-    assert_eq!(group.reader_offline("heir", Some(&other)).unwrap_err().kind(), Kind::Invalid);
+    // Positions that cannot be are refused, with nothing changed.
+    let (mut beyond, mut stranger) = (at.clone(), at.clone());
+    beyond[0].offset.0 = 9;
+    stranger[0].stream.0 += 7;
+    for bad in [&beyond, &stranger] {
+        assert_eq!(group.reader_offline("heir", Some(bad)).unwrap_err().kind(), Kind::Invalid);
+    }
+    assert_eq!(shares(&group), [1]);
+    // One from before the last report does not bring back what was reported.
     group.begin_checkpoint("cp").unwrap();
     assert_eq!(heir.read(READ).unwrap(), GroupRead::Checkpoint("cp".into()));
     assert_eq!(heir.read(READ).unwrap(), GroupRead::Idle);
-    assert_eq!(group.reader_offline("heir", Some(&at)).unwrap_err().kind(), Kind::Invalid);
-    assert_eq!(shares(&group), [1], "and nothing was changed");
+    group.reader_offline("heir", Some(&at)).unwrap();
+    assert_eq!(drain(&mut group.reader("next").unwrap()), []);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The command line as types: clap fills these, `cli/mod.rs` hands each to the file of its command.
 
 mod data;
+mod group;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use data::*;
+pub(crate) use group::*;
 use std::path::PathBuf;
 
 /// Durable streams, sandboxed WebAssembly operators, one commit.

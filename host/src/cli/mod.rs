@@ -9,6 +9,7 @@ mod checkpoint;
 mod control;
 mod data;
 mod event;
+mod group;
 mod guest_toolchain;
 mod inspect;
 mod interrupt;

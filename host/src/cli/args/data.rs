@@ -20,6 +20,9 @@ pub(crate) enum DataCommand {
     /// Streams of a data directory
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Reader groups of a data directory
+    #[command(subcommand)]
+    Group(super::GroupCommand),
     /// What a data directory holds and whether it is whole
     #[command(subcommand)]
     Store(StoreCommand),
@@ -40,6 +43,7 @@ impl DataCommand {
             DataCommand::Stream(StreamCommand::Cat(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Tail(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Describe(args)) => &args.data,
+            DataCommand::Group(command) => command.data(),
             DataCommand::Store(StoreCommand::Describe(data) | StoreCommand::Check(data)) => data,
             DataCommand::Checkpoint(CheckpointCommand::List(args)) => &args.data,
         };
@@ -52,7 +56,8 @@ impl DataCommand {
             DataCommand::Describe(args)
             | DataCommand::Stop(args)
             | DataCommand::Checkpoint(CheckpointCommand::List(args)) => Some(&mut args.pipeline),
-            DataCommand::Ls(_) | DataCommand::Top(_) | DataCommand::Stream(_) | DataCommand::Store(_) => None,
+            DataCommand::Ls(_) | DataCommand::Top(_) | DataCommand::Stream(_) => None,
+            DataCommand::Group(_) | DataCommand::Store(_) => None,
         }
     }
 

@@ -53,9 +53,8 @@ fn json(store: &StoreDescription) -> Value {
             "version": table.version.0,
         })
     });
-    let logs = store.logs.iter().map(|log| {
-        json!({ "name": log.name.as_str(), "entries": log.entries, "bytes": log.bytes })
-    });
+    let logs =
+        store.logs.iter().map(|log| json!({ "name": log.name.as_str(), "entries": log.entries, "bytes": log.bytes }));
     let groups = store.reader_groups.iter().map(|name| name.as_str());
     let done = store.mover.done;
     json!({

@@ -219,10 +219,29 @@ impl ReaderGroup {
     }
 
     /// Declares a reader offline: others go on at `at` if it is given ([`GroupReader::position`] at some time), else where it
-    /// last reported, and it is put out. False: it was not online. `Invalid` for a position that is not its own.
+    /// last reported, and it is put out. False: it was not online. `Invalid` for a position beyond a tail or in a stream that
+    /// is none of the group's.
     pub fn reader_offline(&self, id: &str, at: Option<&[Position]>) -> Result<bool> {
-        let at = at.map(offsets);
-        self.change(|state| state.offline(id, at.as_ref()))
+        let offsets = at.map(offsets);
+        self.change(|state| {
+            for at in at.into_iter().flatten() {
+                let of = |member: &&Member| (member.stream.id, member.stream.generation) == (at.stream, at.generation);
+                let member = state.members.iter().find(of);
+                let member = member.ok_or_else(|| {
+                    Error::invalid(format!("a position in stream {}, which is none of its own", at.stream))
+                })?;
+                let info = self.store.stream(&member.name)?;
+                if let Some(segment) = info.as_ref().and_then(|info| info.segment(at.segment))
+                    && at.offset > segment.tail
+                {
+                    return Err(Error::invalid(format!(
+                        "stream {}, segment {}: position {} is past the tail {}",
+                        member.name, at.segment, at.offset, segment.tail
+                    )));
+                }
+            }
+            state.offline(id, offsets.as_ref())
+        })
     }
 
     /// Begins a checkpoint: every reader that is online gets a marker between two events, and reports where it stands by

@@ -294,7 +294,7 @@ impl GroupReader {
     }
 
     /// A segment is worked off; what follows it may become readable. False: a checkpoint comes first.
-    fn finish(&self, key: SegmentKey) -> Result<bool> {
+    fn finish(&mut self, key: SegmentKey) -> Result<bool> {
         let member = self.member_of(&key)?;
         // Looked at after the segment was seen to end: its successors are there.
         let info = self.group.store.stream(&member.name)?.filter(|info| info.stream == member.stream);
@@ -306,9 +306,13 @@ impl GroupReader {
         })?;
         let at = self.at.get(&key).copied().unwrap_or_default();
         let segments = segments(&info);
-        self.change(|state, id, incarnation| {
+        let finished = self.change(|state, id, incarnation| {
             state.note_read(id, incarnation, &self.at)?;
             state.finish(id, incarnation, key, at, &segments)
-        })
+        })?;
+        if finished {
+            self.at.remove(&key);
+        }
+        Ok(finished)
     }
 }

@@ -131,23 +131,12 @@ impl GroupState {
         self.readers.get_mut(id).filter(|reader| reader.incarnation == incarnation).ok_or_else(|| fenced(id))
     }
 
-    /// Puts a reader out; others go on at `at` where it says something, else where the reader last reported. False: it was
-    /// not online.
+    /// Puts a reader out; others go on at `at` where it says something, but not before what the reader last reported. What it
+    /// says of other segments is of no use: they were handed over exactly. False: it was not online.
     pub(crate) fn offline(&mut self, id: &str, at: Option<&Offsets>) -> Result<bool> {
-        let Some(reader) = self.readers.get(id) else { return Ok(false) };
-        for (key, offset) in at.into_iter().flatten() {
-            let own = reader.segments.get(key);
-            let own =
-                own.ok_or_else(|| Error::invalid(format!("reader {id} does not read segment {}", key.segment)))?;
-            if *offset < own.recorded {
-                return Err(Error::invalid(format!(
-                    "reader {id}: offset {offset} of segment {} is before {}, which it has reported already",
-                    key.segment, own.recorded
-                )));
-            }
-        }
         let Some(reader) = self.readers.remove(id) else { return Ok(false) };
-        let given = |key: &SegmentKey, own: &Own| at.and_then(|at| at.get(key)).copied().unwrap_or(own.recorded);
+        let given =
+            |key: &SegmentKey, own: &Own| at.and_then(|at| at.get(key)).copied().unwrap_or_default().max(own.recorded);
         let places: BTreeMap<SegmentKey, Place> = reader
             .segments
             .into_iter()
