@@ -15,6 +15,7 @@ use crate::commit::{Accepted, Append, EpochCommit, MarkerSwap, Part};
 use crate::error::{Error, Result};
 use crate::hash::MAX_PARALLELISM_MAX;
 use crate::ids::{Epoch, Incarnation, NAME_BYTES_MAX, StreamName};
+use crate::log::LogChange;
 use crate::manifest::{BlobEntry, BlobId, Location};
 use crate::names::{LogName, TableName};
 use crate::overlay::{Changes, Overlay, ScopedSnapshot, Snapshot};
@@ -112,25 +113,51 @@ impl Outcome {
     }
 }
 
+fn part_bytes(part: &Part) -> usize {
+    let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
+    match part {
+        Part::Append(a) => append(a),
+        Part::Epoch(e) => {
+            e.outputs.iter().map(append).sum::<usize>()
+                + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
+                + e.schedules.iter().map(|s| s.2.len()).sum::<usize>()
+        }
+        Part::Marker(m) => m.value.len(),
+        Part::Write(w) => w.appends.iter().map(append).sum(),
+    }
+}
+
+/// Bytes of a part that waits for room on the disk. None = it goes in whatever the room: it frees some, or is small and
+/// needed to go on.
+pub(crate) fn disk_bytes(part: &Part) -> Option<u64> {
+    match part {
+        Part::Append(_) | Part::Write(_) | Part::Epoch(_) => Some(part_bytes(part) as u64),
+        Part::Marker(_) => None,
+    }
+}
+
 impl Work {
     /// Bytes that wait with it.
     pub(crate) fn bytes(&self) -> usize {
-        let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
         match self {
-            Work::Part(Part::Append(a)) => append(a),
-            Work::Part(Part::Write(w)) => w.appends.iter().map(append).sum(),
-            Work::Part(Part::Epoch(e)) => {
-                e.outputs.iter().map(append).sum::<usize>()
-                    + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
-                    + e.schedules.iter().map(|s| s.2.len()).sum::<usize>()
-            }
-            Work::Part(Part::Marker(m)) => m.value.len(),
+            Work::Part(part) => part_bytes(part),
             Work::Fold { blob, .. } => blob.len(),
             Work::Table(update) => update.bytes(),
             Work::Log(update) => update.bytes(),
             Work::CreateTable { .. } | Work::CreateLog { .. } => 0,
             Work::DeleteTable { .. } | Work::DeleteLog { .. } | Work::Group(_) => 0,
             Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+        }
+    }
+
+    /// Bytes of a part that waits for room on the disk; background work has asked before.
+    pub(crate) fn disk_bytes(&self) -> Option<u64> {
+        match self {
+            Work::Part(part) => disk_bytes(part),
+            // What removes goes in, and a group's small changes, too.
+            Work::Table(update) if update.puts() => Some(update.bytes() as u64),
+            Work::Log(LogUpdate { change: LogChange::Append { value, .. }, .. }) => Some(value.len() as u64),
+            _ => None,
         }
     }
 

@@ -46,6 +46,7 @@ mod row;
 pub mod schema;
 pub mod sealed;
 mod shared;
+mod space;
 pub mod state;
 pub mod store;
 pub mod stream;
@@ -64,6 +65,7 @@ pub use log::{Log, LogEntry, LogInfo, LogPage, Revision, SharedState, Synchronis
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use names::{GroupName, LogName, TableName};
 pub use sealed::{MoverStatus, SealReport, Tier};
+pub use space::{DiskSpace, Room, free_bytes};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
     Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,

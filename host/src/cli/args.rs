@@ -1,8 +1,10 @@
 //! The command line as types: clap fills these, `cli/mod.rs` hands each to the file of its command.
 
+mod bench;
 mod data;
 mod group;
 
+pub(crate) use bench::*;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use data::*;
 pub(crate) use group::*;
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Run pipelines until their input ends or Ctrl-C; a further run goes on where this one committed
     Run(RunArgs),
+    /// Run the standing workloads and print each beside what the machine gives without Tidemill
+    Bench(BenchArgs),
     #[command(flatten)]
     Data(DataCommand),
 }

@@ -21,6 +21,10 @@ pub(crate) struct TableUpdate {
 }
 
 impl TableUpdate {
+    pub(crate) fn puts(&self) -> bool {
+        self.changes.iter().any(|change| matches!(change.action, TableAction::Put(_)))
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.changes.iter().map(|change| self.primary.len() + change.bytes()).sum()
     }
