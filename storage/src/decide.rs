@@ -25,8 +25,10 @@ use crate::stream::{StreamConfig, WriterState};
 use bytes::Bytes;
 pub(crate) use group::GroupSwap;
 pub(crate) use log::LogUpdate;
+pub(crate) use retention::TailNote;
 pub(crate) use stream::StreamWork;
 pub(crate) use table::TableUpdate;
+pub(crate) use truncate::has_dead_chunks;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
 pub(crate) const FREED_CHUNKS_MAX: usize = 4_096;
@@ -81,6 +83,12 @@ pub(crate) enum Work {
     Group(GroupSwap),
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal {
+        file: u64,
+        row: FileRow,
+        groups: Vec<Group>,
+    },
+    /// The same for chunks that lie in other sealed files.
+    Rewrite {
         file: u64,
         row: FileRow,
         groups: Vec<Group>,
@@ -146,7 +154,11 @@ impl Work {
             Work::Log(update) => update.bytes(),
             Work::CreateTable { .. } | Work::CreateLog { .. } => 0,
             Work::DeleteTable { .. } | Work::DeleteLog { .. } | Work::Group(_) => 0,
-            Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+            Work::CreateStream { .. }
+            | Work::Stream(_)
+            | Work::StartPipeline { .. }
+            | Work::Seal { .. }
+            | Work::Rewrite { .. } => 0,
         }
     }
 
@@ -221,6 +233,7 @@ fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Resu
         Work::Log(update) => log::update(o, update),
         Work::Group(swap) => group::swap(o, swap),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
+        Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
 
@@ -365,10 +378,12 @@ fn scoped_id(o: &mut Overlay<'_>) -> Result<ScopedId> {
 mod append;
 mod group;
 mod log;
+mod retention;
 mod scale;
 mod seal;
 mod stream;
 mod table;
+mod truncate;
 mod writer;
 
 #[cfg(test)]

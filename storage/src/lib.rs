@@ -36,6 +36,7 @@ pub mod hash;
 pub mod headers;
 pub mod ids;
 pub mod log;
+mod maintain;
 pub mod manifest;
 pub mod names;
 mod overlay;
@@ -62,14 +63,16 @@ pub use describe::{LogSizes, SealedFileSizes, StateSizes, StoreDescription, Stre
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
 pub use log::{Log, LogEntry, LogInfo, LogPage, Revision, SharedState, Synchroniser};
+pub use maintain::Maintenance;
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use names::{GroupName, LogName, TableName};
 pub use sealed::{MoverStatus, SealReport, Tier};
 pub use space::{DiskSpace, Room, free_bytes};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
-    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,
-    StreamCut, StreamInfo, StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
+    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, ReadFrom, RetentionPolicy,
+    ScalePolicy, Scaling, SegmentInfo, StreamConfig, StreamCut, StreamInfo, StreamPolicy, StreamRead, StreamReader,
+    StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
 };
 pub use table::{
     Expected, Table, TableAction, TableChange, TableEntry, TableInfo, TableKey, TablePage, TableRange, Version,

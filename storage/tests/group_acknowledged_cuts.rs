@@ -23,6 +23,9 @@ fn checkpoints_acknowledge_and_the_slowest_group_is_seen() {
     named("t/other", Acknowledge::Never);
     let acknowledged = || {
         let cuts = world.store.acknowledged_cuts(world.info().stream).unwrap();
+        let told: Vec<_> = cuts.iter().map(|(name, cut)| (name.to_string(), cut.clone())).collect();
+        let known = world.store.subscribers(&stream()).unwrap();
+        assert_eq!(known.into_iter().collect::<Vec<_>>(), told, "what retention goes by");
         let offset = |cut: tidemill_storage::stream::StreamCut| cut.tiles()[0].offset.0;
         cuts.into_iter().map(|(name, cut)| (name.to_string(), offset(cut))).collect::<Vec<_>>()
     };

@@ -11,10 +11,11 @@ use crate::row::{
     CheckpointRow, ChunkKey, EntryRow, GroupRow, IndexEntry, LogEntryRow, LogRow, PastRow, SealedSegmentRow,
     SegmentKey, SegmentRow, StreamRow, TableRow, WriterRow,
 };
+use crate::row::{RetentionRow, SubscriberRow};
 use crate::state::{Change, DeltaBuilder};
-use crate::stream::{StreamRef, encode_chunk};
+use crate::stream::{StreamPolicy, StreamRef, encode_chunk};
 use crate::time::EventTime;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Nothing was ever written.
 pub(super) struct Nothing;
@@ -52,6 +53,15 @@ impl Snapshot for Nothing {
     }
     fn writer_names(&self, _: StreamId) -> Result<BTreeSet<String>> {
         Ok(BTreeSet::new())
+    }
+    fn policy(&self, _: StreamId) -> Result<Option<StreamPolicy>> {
+        Ok(None)
+    }
+    fn retention_cuts(&self, _: StreamId) -> Result<Vec<(u64, RetentionRow)>> {
+        Ok(Vec::new())
+    }
+    fn subscribers(&self, _: StreamId) -> Result<BTreeMap<String, SubscriberRow>> {
+        Ok(BTreeMap::new())
     }
     fn pipeline(&self, _: &str) -> Result<Option<PipelineRow>> {
         Ok(None)

@@ -187,7 +187,7 @@ impl ReaderGroup {
                 return Ok(out);
             }
             let (expected, state) = (Some((row.id, row.version)), Some(Box::new(state)));
-            let swap = GroupSwap { name: self.name.clone(), expected, state, now_ms: 0 };
+            let swap = GroupSwap { name: self.name.clone(), expected, state, now_ms: self.store.now_ms() };
             match self.store.ask(Work::Group(swap)).and_then(Outcome::number) {
                 Ok(_) => return Ok(out),
                 Err(e) if e.kind() == Kind::Conflict => {}

@@ -218,6 +218,11 @@ impl GroupState {
         self.unassigned.is_empty() && self.readers.values().all(|reader| reader.segments.is_empty())
     }
 
+    /// Before these cuts it needs nothing any more; none of a group that holds up no retention.
+    pub(crate) fn acknowledgements(&self) -> BTreeMap<StreamId, StreamCut> {
+        if self.acknowledge == Acknowledge::Never { BTreeMap::new() } else { self.acknowledged.clone() }
+    }
+
     /// Where every stream was last known to be read to.
     pub(crate) fn cuts(&self) -> Result<BTreeMap<StreamId, StreamCut>> {
         let cut = |member: &Member| {
