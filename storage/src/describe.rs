@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::ids::StreamName;
 use crate::manifest::Location;
 use crate::names::{GroupName, LogName};
-use crate::overlay::Snapshot;
+use crate::overlay::{Snapshot, TransactionSnapshot};
 use crate::redb_io::RedbSnapshot;
 use crate::row::SegmentKey;
 use crate::sealed::{MoverStatus, SEALED_FOLDER};
@@ -80,11 +80,22 @@ pub struct LogSizes {
     pub bytes: u64,
 }
 
+/// What transactions hold that nobody sees yet. No stream counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionSizes {
+    /// Transactions that are neither committed nor aborted.
+    pub live: u64,
+    /// Bytes of staged chunks of the open and prepared ones, in the hot file.
+    pub staged_bytes: u64,
+}
+
 /// What a store holds, as one consistent snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreDescription {
     /// By name.
     pub streams: Vec<StreamSizes>,
+    /// Not in any stream.
+    pub transactions: TransactionSizes,
     /// By pipeline and operator.
     pub state: Vec<StateSizes>,
     /// Key-value tables, by name.
@@ -133,6 +144,8 @@ pub(crate) fn describe(snapshot: &RedbSnapshot) -> Result<StoreDescription> {
         out.hot_chunk_bytes += sizes.bytes.hot;
         out.streams.push(sizes);
     }
+    let live = snapshot.live_transactions(None)?.len() as u64;
+    out.transactions = TransactionSizes { live, staged_bytes: snapshot.staged_bytes()? };
     for pipeline in snapshot.pipeline_names()? {
         for operator in snapshot.operators(&pipeline)? {
             let manifest = snapshot.manifest(&pipeline, &operator)?.unwrap_or_default();

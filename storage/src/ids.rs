@@ -47,6 +47,10 @@ number!(
     /// A slice of the key space that moves between subtasks as a whole: 0..max parallelism.
     KeyGroup(u32)
 );
+number!(
+    /// A transaction, for the life of the data directory; never reused.
+    TransactionId(u64)
+);
 
 impl SegmentId {
     /// The epoch of the segment set that it was made with.

@@ -6,6 +6,11 @@
 mod scoped;
 
 pub(crate) use scoped::{ScopedChanges, ScopedSnapshot};
+mod time;
+mod transaction;
+
+pub(crate) use time::{TimeChanges, TimeSnapshot};
+pub(crate) use transaction::{TransactionChanges, TransactionSnapshot};
 
 use crate::error::Result;
 use crate::ids::{Epoch, Offset, SegmentId, StreamId, StreamName};
@@ -20,7 +25,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows there are.
-pub(crate) trait Snapshot: ScopedSnapshot {
+pub(crate) trait Snapshot: ScopedSnapshot + TimeSnapshot + TransactionSnapshot {
     fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>>;
     fn stream(&self, id: StreamId) -> Result<Option<StreamRow>>;
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>>;
@@ -130,6 +135,8 @@ pub(crate) struct Changes {
     pub(crate) markers: BTreeMap<String, Bytes>,
     /// Tables, logs, reader groups.
     pub(crate) scoped: ScopedChanges,
+    pub(crate) time: TimeChanges,
+    pub(crate) transactions: TransactionChanges,
     pub(crate) next_stream: Option<StreamId>,
     pub(crate) next_blob: Option<BlobId>,
     pub(crate) next_file: Option<u64>,
@@ -162,6 +169,8 @@ impl Changes {
             && self.dropped_blobs.is_empty()
             && self.markers.is_empty()
             && self.scoped.is_empty()
+            && self.time.is_empty()
+            && self.transactions.is_empty()
     }
 
     /// Takes a segment out that has no chunks any more.
@@ -190,6 +199,8 @@ impl Changes {
         self.pipelines.extend(upper.pipelines);
         self.manifests.extend(upper.manifests);
         self.markers.extend(upper.markers);
+        self.time.absorb(upper.time);
+        self.transactions.absorb(upper.transactions);
         self.schedules.extend(upper.schedules);
         for (key, chunk) in upper.chunks {
             self.dropped_chunks.remove(&key);

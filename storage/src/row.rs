@@ -3,6 +3,11 @@
 mod scoped;
 
 pub(crate) use scoped::*;
+mod time;
+mod transaction;
+
+pub(crate) use time::{MarkRow, TimeConfigRow, WatermarkRow};
+pub(crate) use transaction::{StagedRow, TransactionRow};
 
 use crate::checkpoint::CheckpointSummary;
 use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};

@@ -27,6 +27,7 @@ mod session;
 mod store;
 mod stream;
 mod time;
+mod transaction;
 mod validate;
 
 use args::{Args, Command};

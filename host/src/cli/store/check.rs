@@ -31,6 +31,8 @@ fn json(report: &CheckReport) -> serde_json::Value {
         "chunk_bytes": report.chunk_bytes,
         "sealed_files": report.sealed_files,
         "sealed_bytes": report.sealed_bytes,
+        "transactions": report.transactions,
+        "staged_chunks": report.staged_chunks,
         "pipelines": report.pipelines,
         "state_blobs": report.state_blobs,
         "state_bytes": report.state_bytes,

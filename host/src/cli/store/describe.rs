@@ -60,6 +60,7 @@ fn json(store: &StoreDescription) -> Value {
     let done = store.mover.done;
     json!({
         "streams": streams.collect::<Vec<_>>(),
+        "transactions": { "live": store.transactions.live, "staged_bytes": store.transactions.staged_bytes },
         "state": state.collect::<Vec<_>>(),
         "tables": tables.collect::<Vec<_>>(),
         "logs": logs.collect::<Vec<_>>(),
@@ -113,6 +114,10 @@ fn text(store: &StoreDescription) -> String {
     let kept: Vec<_> = tables.chain(logs).collect();
     if !kept.is_empty() {
         parts.push(table(["table or log", "kind", "entries", "size"], kept.into_iter()));
+    }
+    if store.transactions.live > 0 {
+        let (live, bytes) = (number(store.transactions.live), size(store.transactions.staged_bytes));
+        parts.push(format!("{live} transactions hold {bytes} that no stream shows yet\n"));
     }
     parts.push(tier_table(store));
     let mut talk = format!("chunks move to sealed files beyond {} in the hot file\n", size(store.hot_bytes_max));
