@@ -19,3 +19,4 @@ mod validate;
 
 pub use error::ConfigError;
 pub use overrides::Overrides;
+pub use units::duration_ms;

@@ -15,7 +15,7 @@ const SIZES: [(&str, u64); 8] = [
 ];
 
 /// A duration in ms: `"200ms"`, `"1.5s"`, `"5m"`, `"2h"`, `"1d"`.
-pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
+pub fn duration_ms(text: &str) -> Result<u64, String> {
     amount(text, &DURATIONS).map_err(|why| {
         format!("{text:?} is not a duration: {why}; write a number and ms, s, m, h or d, as in \"200ms\"")
     })

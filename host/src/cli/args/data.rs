@@ -1,6 +1,7 @@
 //! The commands on a data directory as types: clap fills them, `data.rs` runs them, and what a running pipeline's process
 //! is to do is sent to it in this form.
 
+use super::{TransactionCommand, WatermarkArgs};
 use clap::{Args as ClapArgs, Subcommand};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,12 @@ pub(crate) enum DataCommand {
     /// Streams of a data directory
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Reader groups of a data directory
+    #[command(subcommand)]
+    Group(super::GroupCommand),
+    /// Transactions on streams
+    #[command(subcommand)]
+    Txn(TransactionCommand),
     /// What a data directory holds and whether it is whole
     #[command(subcommand)]
     Store(StoreCommand),
@@ -40,6 +47,9 @@ impl DataCommand {
             DataCommand::Stream(StreamCommand::Cat(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Tail(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Describe(args)) => &args.data,
+            DataCommand::Group(command) => command.data(),
+            DataCommand::Stream(StreamCommand::Watermark(args)) => &args.data,
+            DataCommand::Txn(command) => command.data(),
             DataCommand::Store(StoreCommand::Describe(data) | StoreCommand::Check(data)) => data,
             DataCommand::Checkpoint(CheckpointCommand::List(args)) => &args.data,
         };
@@ -52,7 +62,12 @@ impl DataCommand {
             DataCommand::Describe(args)
             | DataCommand::Stop(args)
             | DataCommand::Checkpoint(CheckpointCommand::List(args)) => Some(&mut args.pipeline),
-            DataCommand::Ls(_) | DataCommand::Top(_) | DataCommand::Stream(_) | DataCommand::Store(_) => None,
+            DataCommand::Ls(_)
+            | DataCommand::Top(_)
+            | DataCommand::Stream(_)
+            | DataCommand::Txn(_)
+            | DataCommand::Group(_)
+            | DataCommand::Store(_) => None,
         }
     }
 
@@ -93,6 +108,8 @@ pub(crate) enum StreamCommand {
     Tail(TailArgs),
     /// Show a stream's segments, sizes and watermark
     Describe(DescribeArgs),
+    /// Show a stream's time: watermarks, writers' marks; set how long a silent writer is waited for
+    Watermark(WatermarkArgs),
 }
 
 #[derive(Clone, Debug, ClapArgs, Serialize, Deserialize)]
@@ -198,6 +215,6 @@ pub(crate) struct TopArgs {
     pub(crate) data: DataDir,
 }
 
-fn stream_name(name: &str) -> Result<StreamName, tidemill_storage::Error> {
+pub(super) fn stream_name(name: &str) -> Result<StreamName, tidemill_storage::Error> {
     StreamName::new(name)
 }

@@ -7,6 +7,7 @@ mod describe;
 mod events;
 mod list;
 mod tail;
+mod watermark;
 
 use super::args::StreamCommand;
 use super::session::Session;
@@ -20,5 +21,6 @@ pub(crate) fn run(command: &StreamCommand, session: &Session) -> Result<()> {
         StreamCommand::Cat(args) => cat::run(args, session),
         StreamCommand::Tail(args) => tail::run(args, session),
         StreamCommand::Describe(args) => describe::run(args, session),
+        StreamCommand::Watermark(args) => watermark::run(args, session),
     }
 }
