@@ -15,9 +15,11 @@ use crate::commit::{Accepted, Append, EpochCommit, MarkerSwap, Part};
 use crate::error::{Error, Kind, Result};
 use crate::hash::MAX_PARALLELISM_MAX;
 use crate::ids::{Epoch, Incarnation, NAME_BYTES_MAX, StreamName, TransactionId};
+use crate::log::LogChange;
 use crate::manifest::{BlobEntry, BlobId, Location};
-use crate::overlay::{Changes, Overlay, Snapshot};
-use crate::row::{FileRow, PipelineRow};
+use crate::names::{LogName, TableName};
+use crate::overlay::{Changes, Overlay, ScopedSnapshot, Snapshot};
+use crate::row::{FileRow, PipelineRow, ScopedId};
 use crate::sealed::writer::Group;
 use crate::stream::time::{TimeConfig, TimeNote};
 use crate::stream::transaction::TransactionPart;
@@ -25,9 +27,12 @@ use crate::stream::{StreamConfig, StreamRef, WriterState};
 use crate::sweeper::SweepReport;
 use crate::terms::Terms;
 use bytes::Bytes;
+pub(crate) use group::GroupSwap;
+pub(crate) use log::LogUpdate;
 pub(crate) use retention::TailNote;
 use std::collections::BTreeSet;
 pub(crate) use stream::StreamWork;
+pub(crate) use table::TableUpdate;
 pub(crate) use truncate::has_dead_chunks;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
@@ -39,21 +44,64 @@ pub(crate) enum Work {
     /// A part of a client or pipeline.
     Part(Part),
     /// Create a stream; `exact` = an existing one must have this config.
-    CreateStream { name: StreamName, config: StreamConfig, exact: bool, now_ms: i64 },
+    CreateStream {
+        name: StreamName,
+        config: StreamConfig,
+        exact: bool,
+        now_ms: i64,
+    },
     /// Change a stream as a whole.
     Stream(StreamWork),
     /// Take the next incarnation.
-    StartPipeline { name: String, max_parallelism: u32 },
+    StartPipeline {
+        name: String,
+        max_parallelism: u32,
+    },
     /// Put one blob in the place of several that lie side by side in a manifest.
-    Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
+    Fold {
+        pipeline: String,
+        operator: String,
+        folded: Vec<BlobId>,
+        blob: Bytes,
+    },
+    /// Make a table, log; leave the one there is.
+    CreateTable {
+        name: TableName,
+        now_ms: i64,
+    },
+    CreateLog {
+        name: LogName,
+        now_ms: i64,
+    },
+    /// Remove it with its entries.
+    DeleteTable {
+        name: TableName,
+    },
+    DeleteLog {
+        name: LogName,
+    },
+    /// Change entries of one primary key.
+    Table(TableUpdate),
+    /// Change a log.
+    Log(LogUpdate),
+    /// Make, change or remove a reader group.
+    Group(GroupSwap),
     /// Set how a stream treats silent writers.
     ConfigureTime { stream: StreamRef, config: TimeConfig },
     /// Let the clock work; with notes of writers who go by it.
     Sweep { notes: Vec<TimeNote> },
     /// Switch the index over to chunks in a sealed file that is durable already.
-    Seal { file: u64, row: FileRow, groups: Vec<Group> },
+    Seal {
+        file: u64,
+        row: FileRow,
+        groups: Vec<Group>,
+    },
     /// The same for chunks that lie in other sealed files.
-    Rewrite { file: u64, row: FileRow, groups: Vec<Group> },
+    Rewrite {
+        file: u64,
+        row: FileRow,
+        groups: Vec<Group>,
+    },
 }
 
 /// What it answers.
@@ -66,11 +114,23 @@ pub(crate) enum Outcome {
     Started(Incarnation, Option<CheckpointRecord>),
     /// False: the manifest has changed meanwhile, nothing was done.
     Folded(bool),
+    /// An id, version or revision: the work says which.
+    Number(u64),
     Writer(WriterState),
     /// How many chunks, or rows, went.
     Freed(usize),
     /// How many chunks of the file the index names now; 0 = it has no row, unlink it.
     Sealed(u64),
+}
+
+impl Outcome {
+    /// Of a work that is answered with a number.
+    pub(crate) fn number(self) -> Result<u64> {
+        match self {
+            Outcome::Number(number) => Ok(number),
+            other => Err(Error::bug(format!("the committer answered another question: {other:?}"))),
+        }
+    }
 }
 
 fn part_bytes(part: &Part) -> usize {
@@ -106,6 +166,10 @@ impl Work {
             Work::Part(part) => part_bytes(part),
             Work::ConfigureTime { .. } | Work::Sweep { .. } => 0,
             Work::Fold { blob, .. } => blob.len(),
+            Work::Table(update) => update.bytes(),
+            Work::Log(update) => update.bytes(),
+            Work::CreateTable { .. } | Work::CreateLog { .. } => 0,
+            Work::DeleteTable { .. } | Work::DeleteLog { .. } | Work::Group(_) => 0,
             Work::CreateStream { .. }
             | Work::Stream(_)
             | Work::StartPipeline { .. }
@@ -118,6 +182,9 @@ impl Work {
     pub(crate) fn disk_bytes(&self) -> Option<u64> {
         match self {
             Work::Part(part) => disk_bytes(part),
+            // What removes goes in, and a group's small changes, too.
+            Work::Table(update) if update.puts() => Some(update.bytes() as u64),
+            Work::Log(LogUpdate { change: LogChange::Append { value, .. }, .. }) => Some(value.len() as u64),
             _ => None,
         }
     }
@@ -195,6 +262,13 @@ fn decide(o: &mut Overlay<'_>, work: &Work, terms: &Terms) -> Result<Outcome> {
         Work::Stream(work) => stream::change(o, terms, work),
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
+        Work::CreateTable { name, now_ms } => table::create(o, name, *now_ms),
+        Work::CreateLog { name, now_ms } => log::create(o, name, *now_ms),
+        Work::DeleteTable { name } => table::delete(o, name),
+        Work::DeleteLog { name } => log::delete(o, name),
+        Work::Table(update) => table::update(o, update),
+        Work::Log(update) => log::update(o, update),
+        Work::Group(swap) => group::swap(o, swap),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
         Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
@@ -352,11 +426,21 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
     Ok(Outcome::Folded(true))
 }
 
+/// The next id of a table, log or reader group, taken.
+fn scoped_id(o: &mut Overlay<'_>) -> Result<ScopedId> {
+    let id = o.next_scoped()?;
+    o.changes.scoped.next = Some(ScopedId(id.0 + 1));
+    Ok(id)
+}
+
 mod append;
+mod group;
+mod log;
 mod retention;
 mod scale;
 mod seal;
 mod stream;
+mod table;
 mod time;
 pub(crate) mod transaction;
 mod truncate;

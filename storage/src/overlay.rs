@@ -3,6 +3,9 @@
 //! `decide.rs` makes one overlay for the group and one on top for each part, and merges the upper into the lower when
 //! the part is accepted; `redb_io.rs` is the lowest snapshot and writes the group's changes. Pure: no redb in here.
 
+mod scoped;
+
+pub(crate) use scoped::{ScopedChanges, ScopedSnapshot};
 mod time;
 mod transaction;
 
@@ -22,7 +25,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows there are.
-pub(crate) trait Snapshot: TimeSnapshot + TransactionSnapshot {
+pub(crate) trait Snapshot: ScopedSnapshot + TimeSnapshot + TransactionSnapshot {
     fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>>;
     fn stream(&self, id: StreamId) -> Result<Option<StreamRow>>;
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>>;
@@ -130,6 +133,8 @@ pub(crate) struct Changes {
     pub(crate) blobs: BTreeMap<BlobId, Bytes>,
     pub(crate) dropped_blobs: BTreeSet<BlobId>,
     pub(crate) markers: BTreeMap<String, Bytes>,
+    /// Tables, logs, reader groups.
+    pub(crate) scoped: ScopedChanges,
     pub(crate) time: TimeChanges,
     pub(crate) transactions: TransactionChanges,
     pub(crate) next_stream: Option<StreamId>,
@@ -163,6 +168,7 @@ impl Changes {
             && self.blobs.is_empty()
             && self.dropped_blobs.is_empty()
             && self.markers.is_empty()
+            && self.scoped.is_empty()
             && self.time.is_empty()
             && self.transactions.is_empty()
     }
@@ -234,6 +240,7 @@ impl Changes {
             upper.checkpoints,
             upper.dropped_checkpoints,
         );
+        self.scoped.absorb(upper.scoped);
         self.next_stream = upper.next_stream.or(self.next_stream);
         self.next_blob = upper.next_blob.or(self.next_blob);
         self.next_file = upper.next_file.or(self.next_file);

@@ -1,6 +1,7 @@
 //! Rows and bytes in and out of redb: [`RedbSnapshot`] reads one read transaction, [`apply`] writes a group's changes in
 //! one write transaction. The only file, with `store.rs`, `shared.rs` and `format.rs`, that knows redb's calls.
 
+mod scoped;
 mod time;
 mod transaction;
 
@@ -539,6 +540,7 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     put_all(&txn, schema::HOT_BLOBS, changes.blobs.iter().map(|(k, v)| (blob_key(*k), Ok(v))))?;
     remove_all(&txn, schema::HOT_BLOBS, changes.dropped_blobs.iter().map(|k| blob_key(*k)))?;
     put_rows(&txn, schema::MARKERS, changes.markers.iter().map(|(k, v)| (text_key(k), v.to_vec())))?;
+    scoped::apply(&txn, &changes.scoped)?;
     time::apply(&txn, &changes.time)?;
     transaction::apply(&txn, &changes.transactions)?;
     {

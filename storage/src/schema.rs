@@ -69,6 +69,20 @@ pub(crate) const SEALED_FILES: BytesTable = TableDefinition::new("sealed_files")
 /// (stream, segment) -> [`crate::row::SealedSegmentRow`]; none = nothing of it was ever sealed.
 pub(crate) const SEALED_SEGMENTS: BytesTable = TableDefinition::new("sealed_segments");
 
+/// u64 LE: the next id of a table, log or reader group.
+pub(crate) const META_NEXT_SCOPED: &str = "next_scoped";
+
+/// Table name -> [`crate::row::TableRow`].
+pub(crate) const TABLES: BytesTable = TableDefinition::new("tables");
+/// (table, primary key, secondary key) -> [`crate::row::EntryRow`].
+pub(crate) const TABLE_ENTRIES: BytesTable = TableDefinition::new("table_entries");
+/// Log name -> [`crate::row::LogRow`].
+pub(crate) const LOGS: BytesTable = TableDefinition::new("logs");
+/// (log, revision) -> [`crate::row::LogEntryRow`].
+pub(crate) const LOG_ENTRIES: BytesTable = TableDefinition::new("log_entries");
+/// Group name -> [`crate::row::GroupRow`].
+pub(crate) const READER_GROUPS: BytesTable = TableDefinition::new("reader_groups");
+
 /// (stream, segment) -> [`crate::row::PastRow`]: segments that a scaling sealed and that are not wholly truncated.
 pub(crate) const PAST_SEGMENTS: BytesTable = TableDefinition::new("past_segments");
 
@@ -100,7 +114,7 @@ pub(crate) const RETENTION_CUTS: BytesTable = TableDefinition::new("retention_cu
 pub(crate) const SUBSCRIBERS: BytesTable = TableDefinition::new("subscribers");
 
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 26] = [
+pub(crate) const ALL: [BytesTable; 31] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -114,6 +128,11 @@ pub(crate) const ALL: [BytesTable; 26] = [
     MARKERS,
     SEALED_FILES,
     SEALED_SEGMENTS,
+    TABLES,
+    TABLE_ENTRIES,
+    LOGS,
+    LOG_ENTRIES,
+    READER_GROUPS,
     PAST_SEGMENTS,
     WRITERS,
     WRITER_MARKS,

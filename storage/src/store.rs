@@ -13,6 +13,7 @@ use crate::maintain::Memory;
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
+use crate::redb_io::RedbSnapshot;
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
@@ -337,6 +338,12 @@ impl Store {
         self.inner.close();
     }
 
+    /// Reads rows in one snapshot, which ends with the call.
+    pub(crate) fn read_rows<T>(&self, read: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
+        self.inner.shared.read(read)
+    }
+
+    /// Hands a work to the committer and waits for the answer.
     pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));

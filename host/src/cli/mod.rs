@@ -11,6 +11,7 @@ mod control;
 mod data;
 mod disk;
 mod event;
+mod group;
 mod guest_toolchain;
 mod inspect;
 mod interrupt;

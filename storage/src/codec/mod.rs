@@ -13,6 +13,9 @@
 
 pub(crate) mod chunk;
 pub(crate) mod numbered;
+mod scoped;
+
+pub(crate) use scoped::*;
 
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Offset, SegmentId, StreamId};

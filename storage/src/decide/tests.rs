@@ -6,9 +6,11 @@ use crate::commit::StateDelta;
 use crate::error::Kind;
 use crate::ids::{Generation, KeyGroup, Offset, Position, SegmentId, StreamId};
 use crate::manifest::Manifest;
+use crate::names::GroupName;
 use crate::overlay::{TimeSnapshot, TransactionSnapshot};
 use crate::row::{
-    CheckpointRow, ChunkKey, IndexEntry, PastRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow, WriterRow,
+    CheckpointRow, ChunkKey, EntryRow, GroupRow, IndexEntry, LogEntryRow, LogRow, PastRow, SealedSegmentRow,
+    SegmentKey, SegmentRow, StreamRow, TableRow, WriterRow,
 };
 use crate::row::{MarkRow, StagedRow, TimeConfigRow, TransactionRow, WatermarkRow};
 use crate::row::{RetentionRow, SubscriberRow};
@@ -86,6 +88,27 @@ impl Snapshot for Nothing {
     }
     fn next_file(&self) -> Result<u64> {
         Ok(1)
+    }
+}
+
+impl ScopedSnapshot for Nothing {
+    fn table(&self, _: &TableName) -> Result<Option<TableRow>> {
+        Ok(None)
+    }
+    fn table_entry(&self, _: ScopedId, _: &[u8]) -> Result<Option<EntryRow>> {
+        Ok(None)
+    }
+    fn log(&self, _: &LogName) -> Result<Option<LogRow>> {
+        Ok(None)
+    }
+    fn log_entry(&self, _: ScopedId, _: u64) -> Result<Option<LogEntryRow>> {
+        Ok(None)
+    }
+    fn group(&self, _: &GroupName) -> Result<Option<GroupRow>> {
+        Ok(None)
+    }
+    fn next_scoped(&self) -> Result<ScopedId> {
+        Ok(ScopedId(1))
     }
 }
 

@@ -7,9 +7,11 @@
 
 mod cut;
 mod event_writer;
+mod pointer;
 pub(crate) mod policy;
 mod read;
 mod reader;
+pub mod reader_group;
 mod scale;
 pub mod time;
 pub mod transaction;

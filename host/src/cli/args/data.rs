@@ -21,6 +21,9 @@ pub(crate) enum DataCommand {
     /// Streams of a data directory
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Reader groups of a data directory
+    #[command(subcommand)]
+    Group(super::GroupCommand),
     /// Transactions on streams
     #[command(subcommand)]
     Txn(TransactionCommand),
@@ -52,6 +55,7 @@ impl DataCommand {
             DataCommand::Stream(StreamCommand::Scale(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Truncate(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Retention(args)) => &args.data,
+            DataCommand::Group(command) => command.data(),
             DataCommand::Stream(StreamCommand::Watermark(args)) => &args.data,
             DataCommand::Txn(command) => command.data(),
             DataCommand::Store(StoreCommand::Describe(data) | StoreCommand::Check(data)) => data,
@@ -70,6 +74,7 @@ impl DataCommand {
             | DataCommand::Top(_)
             | DataCommand::Stream(_)
             | DataCommand::Txn(_)
+            | DataCommand::Group(_)
             | DataCommand::Store(_) => None,
         }
     }
