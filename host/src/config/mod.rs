@@ -14,7 +14,7 @@ pub mod pipeline;
 pub mod settings;
 mod table;
 pub(crate) mod time_pattern;
-mod units;
+pub mod units;
 mod validate;
 
 pub use error::ConfigError;

@@ -22,7 +22,7 @@ pub fn duration_ms(text: &str) -> Result<u64, String> {
 }
 
 /// A size in bytes: `"64MiB"`, `"1GB"`, `"4096B"`.
-pub(super) fn size_bytes(text: &str) -> Result<u64, String> {
+pub fn size_bytes(text: &str) -> Result<u64, String> {
     amount(text, &SIZES).map_err(|why| {
         format!(
             "{text:?} is not a size: {why}; write a number and B, kB, MB, GB, KiB, MiB, GiB or TiB, as in \"64MiB\""
