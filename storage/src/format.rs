@@ -57,13 +57,16 @@ pub(crate) fn initialise(db: &Database) -> Result<()> {
     {
         let mut meta = txn.open_table(schema::META).map_err(write_error)?;
         let id = [(); 2].map(|()| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0).to_le_bytes());
-        let entries: [(&str, &[u8]); 6] = [
+        let entries: [(&str, &[u8]); 9] = [
             (schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes()),
             (schema::META_HASH, HASH_NAME.as_bytes()),
             (schema::META_DIRECTORY_ID, id.as_flattened()),
             (schema::META_NEXT_STREAM, &1u64.to_le_bytes()),
             (schema::META_NEXT_BLOB, &1u64.to_le_bytes()),
             (schema::META_NEXT_FILE, &1u64.to_le_bytes()),
+            (schema::META_NEXT_SCOPED, &1u64.to_le_bytes()),
+            (schema::META_NEXT_TRANSACTION, &1u64.to_le_bytes()),
+            (schema::META_STAGED_BYTES, &0u64.to_le_bytes()),
         ];
         for (key, value) in entries {
             meta.insert(key, value).map_err(write_error)?;
@@ -88,6 +91,9 @@ pub(crate) fn upgrade(db: &Database, from: u32) -> Result<()> {
         rewrite(&txn, schema::MANIFESTS, |key, row| manifest_of_2(&txn, key, row))?;
         rewrite(&txn, schema::PIPELINES, pipeline_of_2)?;
         rewrite(&txn, schema::STREAMS, stream_of_2)?;
+        put_meta(&txn, schema::META_NEXT_SCOPED, &1u64.to_le_bytes())?;
+        put_meta(&txn, schema::META_NEXT_TRANSACTION, &1u64.to_le_bytes())?;
+        put_meta(&txn, schema::META_STAGED_BYTES, &0u64.to_le_bytes())?;
     }
     put_meta(&txn, schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes())?;
     txn.commit().map_err(write_error)
@@ -136,7 +142,9 @@ fn manifest_of_2(txn: &WriteTransaction, key: &[u8], row: &[u8]) -> Result<Vec<u
     let old: before_3::Manifest = decode_row(row, what)?;
     let pipelines = txn.open_table(schema::PIPELINES).map_err(write_error)?;
     let through = match pipelines.get(&text_key(&pipeline)[..]).map_err(read_error)? {
-        Some(row) => decode_row::<before_3::PipelineRow>(row.value(), || format!("the row of pipeline {pipeline}"))?.last_epoch,
+        Some(row) => {
+            decode_row::<before_3::PipelineRow>(row.value(), || format!("the row of pipeline {pipeline}"))?.last_epoch
+        }
         None => Epoch(0),
     };
     let blobs = old.blobs.iter().map(|b| BlobEntry { id: b.id, bytes: b.bytes, crc: b.crc, through }).collect();

@@ -5,9 +5,10 @@ use crate::commit::Part;
 use crate::debt::StateDebt;
 use crate::decide::{Outcome, Work};
 use crate::error::{Error, Result};
+use crate::ids::TransactionId;
 use crate::pressure::Pressure;
 use crate::space::{Room, Space};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -35,6 +36,8 @@ pub(crate) struct Queue {
     bytes_max: usize,
     pressure: Arc<Pressure>,
     debt: Arc<StateDebt>,
+    /// Transactions whose commit waits or is being decided, and how many times.
+    committing: Arc<Mutex<BTreeMap<TransactionId, u64>>>,
     space: Arc<Space>,
 }
 
@@ -49,6 +52,7 @@ impl Queue {
         Queue {
             pressure,
             debt,
+            committing: Arc::default(),
             space,
             waiting: Mutex::default(),
             added: Condvar::new(),
@@ -79,6 +83,7 @@ impl Queue {
 
     /// The same for a job that has its room on the disk.
     pub(crate) fn push_in(&self, room: Option<Room>, job: Job) {
+        let job = self.watched(job);
         let bytes = job.work.bytes();
         if let Work::Part(Part::Epoch(epoch)) = &job.work
             && !self.is_taker()
@@ -106,6 +111,28 @@ impl Queue {
         waiting.bytes += bytes;
         waiting.jobs.push_back(job);
         self.added.notify_one();
+    }
+
+    /// Notes a commit until its outcome is told.
+    fn watched(&self, job: Job) -> Job {
+        let Some(id) = job.work.commits() else { return job };
+        *counts(&self.committing).entry(id).or_default() += 1;
+        let committing = self.committing.clone();
+        let on_done = move |outcome| {
+            let mut waiting = counts(&committing);
+            if let Some(times) = waiting.get_mut(&id) {
+                *times -= 1;
+            }
+            waiting.retain(|_, times| *times > 0);
+            drop(waiting);
+            (job.on_done)(outcome);
+        };
+        Job { work: job.work, on_done: Box::new(on_done) }
+    }
+
+    /// Whether a commit of this transaction was asked for and is not decided.
+    pub(crate) fn is_committing(&self, id: TransactionId) -> bool {
+        counts(&self.committing).contains_key(&id)
     }
 
     /// Everything that waits; waits for something. None = closed and empty.
@@ -138,6 +165,10 @@ impl Queue {
     pub(crate) fn is_taker(&self) -> bool {
         self.lock().taker == Some(thread::current().id())
     }
+}
+
+fn counts(map: &Mutex<BTreeMap<TransactionId, u64>>) -> MutexGuard<'_, BTreeMap<TransactionId, u64>> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn closed() -> Error {

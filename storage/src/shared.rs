@@ -4,6 +4,7 @@
 //! Invariant: nobody holds the database outside a call in here, so that the write lock alone lets it be dropped (a
 //! file's lock is free again) and opened anew.
 
+use crate::backend::BackendFactory;
 use crate::debt::StateDebt;
 use crate::error::{Error, Kind, Result};
 use crate::flush;
@@ -18,7 +19,7 @@ use crate::sealed::Tier;
 use crate::space::{MeasuredDisk, Space};
 use crate::state::run::RunCache;
 use crate::state::{RunCell, StateBudget};
-use crate::store::{BackendFactory, StoreOptions};
+use crate::store::StoreOptions;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -75,7 +76,6 @@ impl<F: BackendFactory> MeasuredDisk for F {
 pub(crate) struct Shared {
     factory: Arc<dyn OpenDatabase>,
     cache_bytes: usize,
-    pub(crate) checkpoints_retained: usize,
     /// Where the sealed files lie.
     pub(crate) tier: Arc<dyn Tier>,
     pub(crate) pressure: Arc<Pressure>,
@@ -107,7 +107,6 @@ impl Shared {
             space: Arc::new(Space::new(factory.clone(), options.reserve_bytes)),
             factory,
             cache_bytes: options.cache_bytes,
-            checkpoints_retained: options.checkpoints_retained,
             tier,
             pressure: Arc::new(Pressure::new(options.hot_bytes_max)),
             debt: Arc::new(StateDebt::new(options.state_flush_bytes, options.state_merge_runs > 0)),

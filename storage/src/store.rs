@@ -1,6 +1,7 @@
 //! The store: the one door to everything durable. Reads go to one snapshot each (`shared.rs`), writes are parts for the
 //! committer's thread (`queue.rs`, `committer.rs`); the host holds clones of it everywhere.
 
+use crate::backend::BackendFactory;
 use crate::check::{self, CheckReport};
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
@@ -13,18 +14,22 @@ use crate::maintain::Memory;
 use crate::manifest::{BlobEntry, Manifest};
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
+use crate::redb_io::RedbSnapshot;
 use crate::sealed::mover::{self, Mover};
-use crate::sealed::{MoverStatus, SealReport, Tier};
+use crate::sealed::{MoverStatus, SealReport};
 use crate::shared::Shared;
 use crate::space::{DiskSpace, Room};
 use crate::state::StateView;
+use crate::stream::transaction::TransactionLimits;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
+use crate::sweeper::{self, Sweeper};
+use crate::terms::TermsSource;
 use crate::upkeep::{Changed, serve};
 use crate::{committer, flush, fold, state};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -65,7 +70,11 @@ pub struct StoreOptions {
     pub writer_ttl_ms: u64,
     /// How often a thread calls [`Store::maintain`], ms; 0 = whoever owns the store does.
     pub maintenance_interval_ms: u64,
-    /// Gives the creation time of streams and what policies go by. The default knows no time and says 0.
+    /// Limits on transactions.
+    pub transactions: TransactionLimits,
+    /// How often, ms, the background lets the clock work: leases of transactions, idle writers. 0 = only [`Store::sweep`] does.
+    pub sweep_interval_ms: u64,
+    /// Gives the time: of what is created, of leases, of silence, of policies. The default knows no time and says 0.
     pub clock: Clock,
 }
 
@@ -84,6 +93,8 @@ impl Default for StoreOptions {
             reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
+            transactions: TransactionLimits::default(),
+            sweep_interval_ms: 1_000,
             writer_ttl_ms: 7 * 24 * 3_600_000,
             maintenance_interval_ms: 0,
             clock: Arc::new(|| 0),
@@ -106,38 +117,10 @@ impl std::fmt::Debug for StoreOptions {
             .field("reserve_bytes", &self.reserve_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
+            .field("transactions", &self.transactions)
+            .field("sweep_interval_ms", &self.sweep_interval_ms)
             .finish_non_exhaustive()
     }
-}
-
-/// Where the redb file and the sealed files lie. Each opening and reopening asks for a fresh backend. Tests hand in `fault::FaultDisk`.
-pub trait BackendFactory: Send + Sync + 'static {
-    /// The backend.
-    type Backend: redb::StorageBackend;
-
-    /// Whether a store was published here.
-    fn exists(&self) -> std::io::Result<bool>;
-
-    /// A new handle on the store's bytes.
-    fn backend(&self) -> std::io::Result<Self::Backend>;
-
-    /// An empty place to make a store in: redb's creation of a file is not safe against a crash, so it is made aside.
-    fn aside(&self) -> std::io::Result<Self::Backend>;
-
-    /// Puts what was made aside, and is closed, in the store's place: at once, and durably.
-    fn publish(&self) -> std::io::Result<()>;
-
-    /// Bytes of the store's file.
-    fn size(&self) -> std::io::Result<u64>;
-
-    /// Where the sealed files lie.
-    fn tier(&self) -> std::io::Result<Arc<dyn Tier>>;
-
-    /// Bytes that the disk can still give out; none = there is no telling, and no reserve is kept.
-    fn free_bytes(&self) -> std::io::Result<Option<u64>>;
-
-    /// Where that disk is, for messages.
-    fn place(&self) -> PathBuf;
 }
 
 /// What a run of a pipeline starts with.
@@ -166,6 +149,8 @@ struct Inner {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     mover: Arc<Mover>,
+    terms: Arc<TermsSource>,
+    sweeper: Arc<Sweeper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
     /// What maintenance remembers.
@@ -185,6 +170,7 @@ impl Inner {
         *self.tend.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.queue.close();
         self.mover.close();
+        self.sweeper.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A callback may drop the last handle, on a thread of our own: it cannot wait for itself.
         let ours = threads.iter().any(|handle| handle.thread().id() == thread::current().id());
@@ -285,9 +271,17 @@ impl Store {
             let mover = mover.clone();
             threads.push(spawn("store-move", move || mover::run(&mover))?);
         }
+        let terms =
+            Arc::new(TermsSource::new(options.clock.clone(), options.checkpoints_retained, options.transactions));
+        let sweeper = Arc::new(Sweeper::new(queue.clone(), terms.clone()));
+        if options.sweep_interval_ms > 0 {
+            let (sweeper, every) = (sweeper.clone(), Duration::from_millis(options.sweep_interval_ms));
+            threads.push(spawn("store-sweep", move || sweeper::run(&sweeper, every))?);
+        }
+        let committer_terms = terms.clone();
         let (committer_shared, committer_queue, waker) = (shared.clone(), queue.clone(), mover.clone());
         threads.push(spawn("store-commit", move || {
-            committer::run(&committer_shared, &committer_queue, |works, unlinked| {
+            committer::run(&committer_shared, &committer_queue, &committer_terms, |works, unlinked| {
                 if waker.unlink_later(unlinked) || committer_shared.pressure.is_high() {
                     waker.wake();
                 }
@@ -304,6 +298,8 @@ impl Store {
             shared,
             queue,
             mover,
+            terms,
+            sweeper,
             threads: Mutex::new(threads),
             lock: Mutex::new(lock),
             memory: Mutex::default(),
@@ -355,6 +351,12 @@ impl Store {
         Ok(())
     }
 
+    /// Reads rows in one snapshot, which ends with the call.
+    pub(crate) fn read_rows<T>(&self, read: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
+        self.inner.shared.read(read)
+    }
+
+    /// Hands a work to the committer and waits for the answer.
     pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
@@ -568,10 +570,15 @@ impl Store {
 }
 
 mod streams;
+mod time;
+mod transactions;
+
+pub use time::AutoTimeWriter;
 
 fn accepted(outcome: Outcome) -> Result<Accepted> {
     match outcome {
         Outcome::Accepted(accepted) => Ok(accepted),
+        Outcome::Refused(kind, why) => Err(Error::new(kind, why)),
         other => Err(wrong_answer(&other)),
     }
 }

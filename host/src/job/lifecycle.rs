@@ -36,6 +36,9 @@ const WAITING: &str = "waiting for disk space";
 const ROOM_WAIT_MIN_MS: u64 = 10;
 const ROOM_WAIT_MAX_MS: u64 = 2_000;
 
+/// Between two rounds of the store's maintenance: policies of streams, and space that is to come back.
+const MAINTENANCE_INTERVAL_MS: u64 = 5_000;
+
 /// How a job runs on this machine.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -122,6 +125,7 @@ pub fn store_options(settings: &Settings, clock: &Clock) -> StoreOptions {
         state_memory_bytes: usize::try_from(state.memory_bytes).unwrap_or(usize::MAX),
         state_cache_bytes: state.cache_bytes,
         reserve_bytes: settings.reserve_bytes,
+        maintenance_interval_ms: MAINTENANCE_INTERVAL_MS,
         clock: Arc::new(move || clock.now_ms()),
         ..StoreOptions::default()
     }

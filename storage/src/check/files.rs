@@ -95,7 +95,9 @@ fn count(snapshot: &RedbSnapshot) -> Result<Vec<Counted>> {
     for pipeline in snapshot.pipeline_names()? {
         // A manifest or run that cannot be read is told by the pipelines' check.
         for manifest in snapshot.manifests(&pipeline).unwrap_or_default().values() {
-            for file in manifest.runs.iter().filter_map(|run| snapshot.run(run.id).ok().flatten()).flat_map(|run| run.files) {
+            for file in
+                manifest.runs.iter().filter_map(|run| snapshot.run(run.id).ok().flatten()).flat_map(|run| run.files)
+            {
                 let bytes = snapshot.file(file.file).ok().flatten().map_or(0, |row| row.bytes);
                 let (runs, sum) = named.entry(file.file).or_default();
                 *runs += 1;

@@ -4,8 +4,8 @@
 use super::{Checker, Fault, passing};
 use crate::checkpoint::Schedule;
 use crate::error::{Error, Result};
-use crate::ids::Epoch;
 use crate::flush;
+use crate::ids::Epoch;
 use crate::manifest::{BlobId, Manifest};
 use crate::overlay::Snapshot;
 use crate::redb_io::RedbSnapshot;

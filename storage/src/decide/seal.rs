@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn run(works: &[Work]) -> (Changes, Vec<Result<Outcome>>) {
-        decide_group(&Nothing, works, 10).unwrap()
+        decide_group(&Nothing, works, &crate::terms::Terms::default()).unwrap()
     }
 
     fn index(changes: &Changes) -> Vec<(u64, u32, bool)> {
@@ -242,13 +242,20 @@ mod tests {
         let dropped: Vec<u64> = changes.dropped_chunks.iter().map(|k| k.first.0).collect();
         assert_eq!(dropped, [0, 2], "hot bytes that may lie there go, too");
         assert_eq!(changes.sealed_segments[&SEGMENT].chunks, 0);
-
     }
 
     #[test]
     fn a_number_that_names_a_file_is_refused_and_a_smaller_one_that_was_reserved_is_not() {
         let groups = |first: u64, events: u32| vec![group(&[hot(first, i64::from(events))], &[sealed(first, events)])];
-        let works = [create(), append(2), append(1), append(1), seal(3, groups(0, 2)), seal(3, groups(2, 1)), seal(2, groups(2, 1))];
+        let works = [
+            create(),
+            append(2),
+            append(1),
+            append(1),
+            seal(3, groups(0, 2)),
+            seal(3, groups(2, 1)),
+            seal(2, groups(2, 1)),
+        ];
         let (changes, answers) = run(&works);
         assert_eq!(answers[5].as_ref().unwrap_err().kind(), Kind::Fenced);
         assert!(matches!(answers[6], Ok(Outcome::Sealed(1))), "{:?}", answers[6]);

@@ -282,7 +282,10 @@ impl Mover {
         let rows = self.shared.read(RedbSnapshot::files)?;
         // A row that cannot be read may name any of them.
         let named = rows.into_iter().map(|(_, row)| Ok(row?.name)).collect::<Result<BTreeSet<String>>>()?;
-        Ok(listed.into_iter().filter(|name| is_file_name(name) && !named.contains(name) && !under_way.contains(name)).collect())
+        Ok(listed
+            .into_iter()
+            .filter(|name| is_file_name(name) && !named.contains(name) && !under_way.contains(name))
+            .collect())
     }
 
     fn remove_orphans(&self) -> Result<()> {
