@@ -87,9 +87,14 @@ pub(crate) enum Work {
     /// Make, change or remove a reader group.
     Group(GroupSwap),
     /// Set how a stream treats silent writers.
-    ConfigureTime { stream: StreamRef, config: TimeConfig },
+    ConfigureTime {
+        stream: StreamRef,
+        config: TimeConfig,
+    },
     /// Let the clock work; with notes of writers who go by it.
-    Sweep { notes: Vec<TimeNote> },
+    Sweep {
+        notes: Vec<TimeNote>,
+    },
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal {
         file: u64,

@@ -51,8 +51,8 @@ mod space;
 pub mod state;
 pub mod store;
 pub mod stream;
-pub mod table;
 mod sweeper;
+pub mod table;
 mod terms;
 pub mod time;
 pub mod timer;
@@ -61,9 +61,7 @@ pub use batch::{Batch, Column, OptionalColumn};
 pub use check::{CheckReport, Fault};
 pub use checkpoint::*;
 pub use commit::*;
-pub use describe::{
-    LogSizes, SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes, TransactionSizes,
-};
+pub use describe::{LogSizes, SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes, TransactionSizes};
 pub use error::{Error, Kind, Result};
 pub use ids::{
     Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName, TransactionId,
