@@ -108,7 +108,7 @@ fn mistakes_say_their_place_and_their_mend() {
     for (text, expected) in [
         (
             "input = \"a\"",
-            "7:1: operator \"op\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, distinct",
+            "7:1: operator \"op\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, lookup, distinct",
         ),
         (
             "input = \"a\"\ndistinct = {}\nselect = { key = \"/a\" }",
