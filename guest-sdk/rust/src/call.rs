@@ -30,7 +30,9 @@ pub(crate) struct Call {
     host: Rc<dyn Host>,
     parts: RefCell<Vec<Rc<dyn Part>>>,
     events: RefCell<Rc<BatchColumns>>,
-    keys: RefCell<Option<KeyIndex>>,
+    keys: RefCell<KeyIndex>,
+    /// Whether `keys` are those of this call.
+    keys_known: Cell<bool>,
     current: Cell<Option<usize>>,
 }
 
@@ -52,6 +54,7 @@ impl Call {
             parts: RefCell::default(),
             events: RefCell::default(),
             keys: RefCell::default(),
+            keys_known: Cell::new(false),
             current: Cell::new(None),
         })
     }
@@ -68,10 +71,11 @@ impl Call {
     /// Begins a call about these events or timers.
     pub(crate) fn begin(&self, events: Rc<BatchColumns>) {
         *self.events.borrow_mut() = events;
-        *self.keys.borrow_mut() = None;
+        self.keys_known.set(false);
         self.set_current(None);
     }
 
+    #[inline]
     fn set_current(&self, current: Option<usize>) {
         self.current.set(current);
         IN_PROGRESS.set(current);
@@ -109,36 +113,42 @@ impl Call {
     }
 
     /// The event in progress.
+    #[inline]
     pub(crate) fn current(&self) -> Option<usize> {
         self.current.get()
     }
 
     /// The time of the event or timer in progress.
+    #[inline]
     pub(crate) fn current_time(&self) -> Option<i64> {
         self.current.get().map(|i| read_i64(&self.events.borrow().timestamps, i))
     }
 
     /// The number of the current event's key, for `what` (a state or timer, named in the error).
+    #[inline]
     pub(crate) fn current_key(&self, what: &str) -> Result<u32> {
-        let Some(i) = self.current.get() else {
-            return Err(Error::fatal(format!(
+        let id = self.current.get().and_then(|i| self.keys().id_of(i));
+        id.ok_or_else(|| self.no_key(what))
+    }
+
+    #[cold]
+    fn no_key(&self, what: &str) -> Error {
+        match self.current.get() {
+            None => Error::fatal(format!(
                 "{what}: no event is in progress, so there is no key; use keyed state and timers within process or on_timer"
-            )));
-        };
-        self.keys().id_of(i).ok_or_else(|| {
-            Error::reject(format!("{what}: the event has no key; give the source or the upstream operator one"))
-        })
+            )),
+            Some(_) => {
+                Error::reject(format!("{what}: the event has no key; give the source or the upstream operator one"))
+            }
+        }
     }
 
     /// The distinct keys of the call.
+    #[inline]
     pub(crate) fn keys(&self) -> Ref<'_, KeyIndex> {
-        if self.keys.borrow().is_none() {
-            *self.keys.borrow_mut() = Some(KeyIndex::build(self.events.borrow().keys.view()));
+        if !self.keys_known.replace(true) {
+            self.keys.borrow_mut().build(self.events.borrow().keys.view());
         }
-        Ref::map(self.keys.borrow(), |keys| match keys {
-            Some(keys) => keys,
-            // Filled above; an empty index has no key to offer and so fails safe.
-            None => const { &KeyIndex::EMPTY },
-        })
+        self.keys.borrow()
     }
 }

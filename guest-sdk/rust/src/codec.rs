@@ -1,6 +1,7 @@
 //! How typed state becomes bytes: postcard by default, JSON or plain bytes by choice; sub-keys in an encoding whose byte
 //! order is the order of the values. `state` uses both.
 
+use crate::column::append;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Bytes of a `T` and back.
@@ -35,7 +36,7 @@ impl postcard::ser_flavors::Flavor for Tail<'_> {
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        append(self.0, bytes);
         Ok(())
     }
 
@@ -70,7 +71,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 
 impl Codec<Vec<u8>> for Raw {
     fn encode(value: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
-        out.extend_from_slice(value);
+        append(out, value);
         Ok(())
     }
 
@@ -81,7 +82,7 @@ impl Codec<Vec<u8>> for Raw {
 
 impl Codec<String> for Raw {
     fn encode(value: &String, out: &mut Vec<u8>) -> Result<(), String> {
-        out.extend_from_slice(value.as_bytes());
+        append(out, value.as_bytes());
         Ok(())
     }
 

@@ -86,6 +86,7 @@ impl Built {
         ]
     }
 
+    #[inline]
     fn note(&mut self) {
         if self.before.is_none() {
             self.before = Some(self.lengths().map(|column| column.len()));
@@ -157,12 +158,14 @@ impl Output {
         Ok(())
     }
 
+    #[inline]
     fn time(&self) -> Result<i64> {
         self.call.current_time().ok_or_else(|| {
             Error::fatal(format!("port `{}`: no event is in progress to take the time from; use emit_at", self.name))
         })
     }
 
+    #[inline]
     fn build(
         &self,
         time_ms: i64,

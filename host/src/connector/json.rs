@@ -49,9 +49,11 @@ pub(crate) fn scan(text: &[u8], pointers: &[Pointer], found: &mut [Option<Range<
     let mut scanner = Scanner { text, at: 0, pointers, found };
     let active = ((1u64 << pointers.len()) - 1) as u32;
     scanner.space();
-    scanner.value(0, active)?;
-    scanner.space();
-    if scanner.at < text.len() { Err(scanner.error("text after the value")) } else { Ok(()) }
+    let whole = scanner.value(0, active).and_then(|()| {
+        scanner.space();
+        if scanner.at < text.len() { Err("text after the value") } else { Ok(()) }
+    });
+    whole.map_err(|what| JsonError { at: scanner.at, what })
 }
 
 /// The text of a JSON string given without its quotes; `None` when it escapes half a surrogate pair.
@@ -128,6 +130,29 @@ static STOPS: [bool; 256] = {
     stops
 };
 
+/// How many bytes of a string come before the first that it does not hold as it is: eight at a time.
+#[inline]
+fn plain(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let stops = stops_of(u64::from_le_bytes(*word));
+        if stops != 0 {
+            return i * 8 + stops.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8 + rest.iter().take_while(|byte| !STOPS[usize::from(**byte)]).count()
+}
+
+/// The highest bit of each byte that is in [`STOPS`]; bits above the lowest that is set may be wrong, as carries run
+/// upwards (S. Anderson, "Bit Twiddling Hacks", determine if a word has a byte less than n).
+#[inline]
+fn stops_of(word: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 255;
+    let below = |word: u64, n: u8| word.wrapping_sub(EACH * u64::from(n)) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7)
+}
+
 struct Scanner<'t, 's> {
     text: &'t [u8],
     at: usize,
@@ -135,11 +160,10 @@ struct Scanner<'t, 's> {
     found: &'s mut [Option<Range<usize>>],
 }
 
-impl Scanner<'_, '_> {
-    fn error(&self, what: &'static str) -> JsonError {
-        JsonError { at: self.at, what }
-    }
+/// What is wrong at the scanner's place.
+type Wrong = &'static str;
 
+impl Scanner<'_, '_> {
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
@@ -153,34 +177,35 @@ impl Scanner<'_, '_> {
     }
 
     /// One value. `active`: the pointers whose first `depth` tokens led here.
-    fn value(&mut self, depth: usize, active: u32) -> Result<(), JsonError> {
+    #[inline]
+    fn value(&mut self, depth: usize, active: u32) -> Result<(), Wrong> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| ()),
+            Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b'{') => self.object(depth, active),
             Some(b'[') => self.array(depth, active),
-            Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word(b"true"),
             Some(b'f') => self.word(b"false"),
             Some(b'n') => self.word(b"null"),
-            Some(_) => Err(self.error("not a JSON value")),
-            None => Err(self.error("the text ends where a value should be")),
+            Some(_) => Err("not a JSON value"),
+            None => Err("the text ends where a value should be"),
         }
     }
 
-    fn word(&mut self, word: &'static [u8]) -> Result<(), JsonError> {
+    fn word(&mut self, word: &'static [u8]) -> Result<(), Wrong> {
         if self.text[self.at..].starts_with(word) {
             self.at += word.len();
             Ok(())
         } else {
-            Err(self.error("not a JSON value"))
+            Err("not a JSON value")
         }
     }
 
-    fn deeper(&mut self, depth: usize) -> Result<(), JsonError> {
-        if depth >= DEPTH_MAX { Err(self.error("nested too deeply")) } else { Ok(()) }
+    fn deeper(&mut self, depth: usize) -> Result<(), Wrong> {
+        if depth >= DEPTH_MAX { Err("nested too deeply") } else { Ok(()) }
     }
 
-    fn object(&mut self, depth: usize, active: u32) -> Result<(), JsonError> {
+    fn object(&mut self, depth: usize, active: u32) -> Result<(), Wrong> {
         self.deeper(depth)?;
         self.at += 1;
         self.space();
@@ -190,22 +215,24 @@ impl Scanner<'_, '_> {
         }
         loop {
             if self.peek() != Some(b'"') {
-                return Err(self.error("a member's name in quotes should be here"));
+                return Err("a member's name in quotes should be here");
             }
-            let name = self.string()?;
+            let start = self.at + 1;
+            let escaped = self.string()?;
+            let name = start..self.at - 1;
             self.space();
             if self.peek() != Some(b':') {
-                return Err(self.error("':' should be here"));
+                return Err("':' should be here");
             }
             self.at += 1;
             self.space();
-            let matching = if active == 0 { 0 } else { self.members(depth, active, name) };
+            let matching = if active == 0 { 0 } else { self.members(depth, active, name, escaped) };
             self.child(depth, matching)?;
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => break,
-                _ => return Err(self.error("',' or '}' should be here")),
+                _ => return Err("',' or '}' should be here"),
             }
             self.space();
         }
@@ -213,7 +240,7 @@ impl Scanner<'_, '_> {
         Ok(())
     }
 
-    fn array(&mut self, depth: usize, active: u32) -> Result<(), JsonError> {
+    fn array(&mut self, depth: usize, active: u32) -> Result<(), Wrong> {
         self.deeper(depth)?;
         self.at += 1;
         self.space();
@@ -228,7 +255,7 @@ impl Scanner<'_, '_> {
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => break,
-                _ => return Err(self.error("',' or ']' should be here")),
+                _ => return Err("',' or ']' should be here"),
             }
             self.space();
         }
@@ -237,9 +264,9 @@ impl Scanner<'_, '_> {
     }
 
     /// The pointers that go on at a member. A repeated member undoes what an earlier one of the same name gave.
-    fn members(&mut self, depth: usize, active: u32, name: Range<usize>) -> u32 {
+    fn members(&mut self, depth: usize, active: u32, name: Range<usize>, escaped: bool) -> u32 {
         let raw = &self.text[name];
-        if !raw.contains(&b'\\') {
+        if !escaped {
             return self.choose(depth, active, |token| token.name.as_bytes() == raw);
         }
         let mut plain = Vec::new();
@@ -249,6 +276,7 @@ impl Scanner<'_, '_> {
         }
     }
 
+    #[inline]
     fn choose(&mut self, depth: usize, active: u32, fits: impl Fn(&Token) -> bool) -> u32 {
         let mut matching = 0;
         for (i, pointer) in self.pointers.iter().enumerate() {
@@ -260,7 +288,8 @@ impl Scanner<'_, '_> {
         matching
     }
 
-    fn child(&mut self, depth: usize, matching: u32) -> Result<(), JsonError> {
+    #[inline]
+    fn child(&mut self, depth: usize, matching: u32) -> Result<(), Wrong> {
         let start = self.at;
         self.value(depth + 1, matching)?;
         if matching != 0 {
@@ -273,16 +302,25 @@ impl Scanner<'_, '_> {
         Ok(())
     }
 
-    /// A string; gives where its inside lies.
-    fn string(&mut self) -> Result<Range<usize>, JsonError> {
+    /// A string, quotes and all; says whether it holds an escape.
+    #[inline]
+    fn string(&mut self) -> Result<bool, Wrong> {
         self.at += 1;
-        let start = self.at;
+        self.at += plain(&self.text[self.at..]);
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(false);
+        }
+        self.rest_of_string()
+    }
+
+    /// The rest of a string from its first escape on.
+    fn rest_of_string(&mut self) -> Result<bool, Wrong> {
         loop {
             match self.peek() {
-                Some(byte) if !STOPS[usize::from(byte)] => self.at += 1,
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(start..self.at - 1);
+                    return Ok(true);
                 }
                 Some(b'\\') => {
                     self.at += 1;
@@ -291,35 +329,37 @@ impl Scanner<'_, '_> {
                         Some(b'u') => {
                             let digits = self.text.get(self.at + 1..self.at + 5);
                             if !digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
-                                return Err(self.error("\\u needs four hexadecimal digits"));
+                                return Err("\\u needs four hexadecimal digits");
                             }
                             self.at += 5;
                         }
-                        _ => return Err(self.error("not an escape of JSON")),
+                        _ => return Err("not an escape of JSON"),
                     }
                 }
-                Some(_) => return Err(self.error("a control character in a string; escape it")),
-                None => return Err(self.error("the text ends in a string")),
+                Some(_) => return Err("a control character in a string; escape it"),
+                None => return Err("the text ends in a string"),
             }
+            self.at += plain(&self.text[self.at..]);
         }
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
+    #[inline]
+    fn digits(&mut self) -> Result<(), Wrong> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == start { Err(self.error("a digit should be here")) } else { Ok(()) }
+        if self.at == start { Err("a digit should be here") } else { Ok(()) }
     }
 
-    fn number(&mut self) -> Result<(), JsonError> {
+    fn number(&mut self) -> Result<(), Wrong> {
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
         if self.peek() == Some(b'0') {
             self.at += 1;
             if let Some(b'0'..=b'9') = self.peek() {
-                return Err(self.error("a number does not begin with 0"));
+                return Err("a number does not begin with 0");
             }
         } else {
             self.digits()?;

@@ -1,6 +1,8 @@
 //! The cache under value and map state: numbered slots whose bytes lie in one arena. Old bytes stay where they are until
 //! the event that overwrote them has succeeded, so undoing costs a copy of a few numbers and writing no allocation.
 
+use crate::column::{OptionalColumns, append, read_u32};
+
 /// The arena is tidied between events once it is this large and half of it is waste.
 const TIDY_BYTES: usize = 256 * 1024;
 
@@ -45,19 +47,39 @@ impl Slots {
         }
     }
 
+    #[inline]
     pub(super) fn is_dirty(&self, id: u32) -> bool {
         self.slots[id as usize].dirty
+    }
+
+    /// Whether nothing is known of any slot.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.arena.is_empty() && self.slots.iter().all(|slot| !slot.known)
+    }
+
+    /// Makes what the host has of slots 0 to n - 1 the content: its bytes become the arena. For untouched slots.
+    pub(super) fn adopt(&mut self, values: OptionalColumns) {
+        let OptionalColumns { data, ends, present } = values;
+        self.arena = data;
+        let mut at = 0;
+        for (i, slot) in self.slots.iter_mut().enumerate() {
+            let end = read_u32(&ends, i) as usize;
+            let present = present.get(i) != Some(&0);
+            *slot = Slot { at, len: end - at, known: true, present, dirty: false };
+            at = end;
+        }
     }
 
     /// Notes what the host has.
     pub(super) fn fill(&mut self, id: u32, bytes: Option<&[u8]>) {
         let at = self.arena.len();
-        self.arena.extend_from_slice(bytes.unwrap_or_default());
+        append(&mut self.arena, bytes.unwrap_or_default());
         self.slots[id as usize] =
             Slot { at, len: self.arena.len() - at, known: true, present: bytes.is_some(), dirty: false };
     }
 
     /// Writes a slot; `encode` appends the bytes.
+    #[inline]
     pub(super) fn set<E>(&mut self, id: u32, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let at = self.arena.len();
         if let Err(e) = encode(&mut self.arena) {
@@ -73,6 +95,7 @@ impl Slots {
         self.replace(id, Slot { known: true, dirty: true, ..Slot::default() });
     }
 
+    #[inline]
     fn replace(&mut self, id: u32, new: Slot) {
         let old = std::mem::replace(&mut self.slots[id as usize], new);
         self.undo.push((id, old));

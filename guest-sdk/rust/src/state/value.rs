@@ -23,12 +23,18 @@ pub struct Value<T, C = Postcard> {
 struct ValuePart {
     state: u32,
     slots: RefCell<Slots>,
+    /// What goes to the host, built once per call in memory that is used again.
+    written: RefCell<(Columns, OptionalColumns)>,
 }
 
 impl ValuePart {
     /// Reads every key of the call that is not known yet.
+    #[cold]
     fn fetch(&self, call: &Call, slots: &mut Slots) {
         let all = call.keys();
+        if slots.is_untouched() {
+            return slots.adopt(call.host().get(self.state, all.all(), None));
+        }
         let unknown: Vec<u32> = (0..all.len() as u32).filter(|id| slots.get(*id).is_none()).collect();
         let mut keys = Columns::default();
         unknown.iter().for_each(|id| keys.push(all.key(*id)));
@@ -42,6 +48,7 @@ impl ValuePart {
 
 impl<T, C: Codec<T>> Value<T, C> {
     /// The value, if there is one.
+    #[inline]
     pub fn get(&self) -> Result<Option<T>> {
         let id = self.slot()?;
         let mut slots = self.part.slots.borrow_mut();
@@ -55,6 +62,7 @@ impl<T, C: Codec<T>> Value<T, C> {
     }
 
     /// Sets the value.
+    #[inline]
     pub fn set(&self, value: &T) -> Result<()> {
         let id = self.slot()?;
         let mut slots = self.part.slots.borrow_mut();
@@ -117,17 +125,21 @@ impl Part for ValuePart {
 
     fn write_back(&self, call: &Call) {
         let mut slots = self.slots.borrow_mut();
-        if slots.len() > 0 {
+        let (keys, values) = &mut *self.written.borrow_mut();
+        let dirty = (0..slots.len() as u32).filter(|id| slots.is_dirty(*id));
+        dirty.clone().for_each(|id| values.push(slots.get(id).flatten()));
+        if !values.is_empty() {
             let all = call.keys();
-            let (mut keys, mut values) = (Columns::default(), OptionalColumns::default());
-            for id in (0..slots.len() as u32).filter(|id| slots.is_dirty(*id)) {
-                keys.push(all.key(id));
-                values.push(slots.get(id).flatten());
-            }
-            if !keys.is_empty() {
-                call.host().put(self.state, keys.view(), None, values.view());
-            }
+            let changed = if values.len() == slots.len() {
+                all.all()
+            } else {
+                dirty.for_each(|id| keys.push(all.key(id)));
+                keys.view()
+            };
+            call.host().put(self.state, changed, None, values.view());
         }
+        keys.clear();
+        values.clear();
         slots.clear();
     }
 
@@ -143,7 +155,7 @@ impl<T, C: Codec<T>> Field for Value<T, C> {
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {
         let state = opening.take(|next| &mut next.states);
-        let part = opening.part(ValuePart { state, slots: RefCell::default() });
+        let part = opening.part(ValuePart { state, slots: RefCell::default(), written: RefCell::default() });
         Ok(Value { call: opening.call.clone(), part, name: name.to_string(), marker: PhantomData })
     }
 }

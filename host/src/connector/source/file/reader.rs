@@ -216,22 +216,51 @@ impl FileReader {
         self.line += 1;
     }
 
+    /// Gives records until a limit or the end is reached.
+    fn read_many(
+        &mut self,
+        decoder: &mut Decoder,
+        max_events: usize,
+        max_bytes: usize,
+        out: &mut SourceBatch,
+    ) -> Result<ReadStatus, ConnectorError> {
+        let now = EventTime(self.clock.now_ms());
+        let (first, bytes_before) = (self.record, out.events.bytes());
+        let offset_before = self.input.offset();
+        loop {
+            let events = (self.record - first) as usize;
+            let bytes = (out.events.bytes() - bytes_before).max((self.input.offset() - offset_before) as usize);
+            if events >= max_events.max(1) || (events > 0 && bytes >= max_bytes) {
+                return Ok(ReadStatus::More);
+            }
+            match self.read_one(decoder, now, out) {
+                Ok(true) => {}
+                Ok(false) => return Ok(ReadStatus::End),
+                Err(error) => {
+                    self.failed = Some(error.clone());
+                    return if self.record > first { Ok(ReadStatus::More) } else { Err(error) };
+                }
+            }
+        }
+    }
+
     /// Gives one record. False = the file has ended.
-    fn read_one(&mut self, now: EventTime, out: &mut SourceBatch) -> Result<bool, ConnectorError> {
+    fn read_one(
+        &mut self,
+        decoder: &mut Decoder,
+        now: EventTime,
+        out: &mut SourceBatch,
+    ) -> Result<bool, ConnectorError> {
         let line = loop {
             match self.next_line()? {
                 Next::End => return Ok(false),
                 Next::TooLong => return self.skip_long_line(out).map(|()| true),
                 // A blank line is a value only where any line is one.
-                Next::Line(line) if line.text == 0 && !matches!(self.decoder, Decoder::Lines) => self.consume(&line),
+                Next::Line(line) if line.text == 0 && !matches!(decoder, Decoder::Lines) => self.consume(&line),
                 Next::Line(line) => break line,
             }
         };
-        // Taken out so that the decoder and the window can be used together.
-        let mut decoder = std::mem::replace(&mut self.decoder, Decoder::Lines);
-        let outcome = self.decode(&mut decoder, &line, now, out);
-        self.decoder = decoder;
-        outcome.map(|()| true)
+        self.decode(decoder, &line, now, out).map(|()| true)
     }
 
     fn decode(
@@ -266,7 +295,10 @@ impl FileReader {
                 self.reject(value, &why, out);
             }
         }
-        self.line += lines_in(&self.input.available()[..whole]);
+        self.line += match decoder {
+            Decoder::Csv { .. } => lines_in(&self.input.available()[..whole]),
+            Decoder::Json { .. } | Decoder::Lines => 1,
+        };
         self.record += 1;
         self.input.consume(whole);
         Ok(())
@@ -405,24 +437,11 @@ impl PartitionReader for FileReader {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let now = EventTime(self.clock.now_ms());
-        let (first, bytes_before) = (self.record, out.events.bytes());
-        let offset_before = self.input.offset();
-        loop {
-            let events = (self.record - first) as usize;
-            let bytes = (out.events.bytes() - bytes_before).max((self.input.offset() - offset_before) as usize);
-            if events >= max_events.max(1) || (events > 0 && bytes >= max_bytes) {
-                return Ok(ReadStatus::More);
-            }
-            match self.read_one(now, out) {
-                Ok(true) => {}
-                Ok(false) => return Ok(ReadStatus::End),
-                Err(error) => {
-                    self.failed = Some(error.clone());
-                    return if self.record > first { Ok(ReadStatus::More) } else { Err(error) };
-                }
-            }
-        }
+        // Taken out so that the decoder and the window can be used together.
+        let mut decoder = std::mem::replace(&mut self.decoder, Decoder::Lines);
+        let status = self.read_many(&mut decoder, max_events, max_bytes, out);
+        self.decoder = decoder;
+        status
     }
 
     fn position(&self) -> Vec<u8> {
