@@ -97,6 +97,12 @@ join = { within = { before = "1s", after = "5s" }, where = [{ field = "right/at"
         output: vec![("x".into(), Side::Left, "/x".into()), ("y".into(), Side::Right, "/y/z".into())],
     };
     assert_eq!(join, Builtin::Join(expected));
+    let lookup = builtin(
+        r#"inputs = [{ from = "a" }, { from = "b" }]
+lookup = { missing = "null", output = { x = "right/x" } }"#,
+    );
+    let expected = LookupSpec { keep_missing: true, output: vec![("x".into(), Side::Right, "/x".into())] };
+    assert_eq!(lookup, Builtin::Lookup(expected));
     assert_eq!(
         builtin("input = \"a\"\ndistinct = { ttl = \"1h\" }"),
         Builtin::Distinct(DistinctSpec { ttl_ms: Some(3_600_000) })
