@@ -42,7 +42,7 @@ fn in_disorder() -> Vec<String> {
         .into_iter()
         .map(|line| {
             let time = serde_json::from_str::<serde_json::Value>(&line).unwrap()["date_time"].as_u64().unwrap();
-            let reach = if random.next() % 20 == 0 { 15_000 } else { 2_000 };
+            let reach = if random.next().is_multiple_of(20) { 15_000 } else { 2_000 };
             (time + random.next() % reach, line)
         })
         .collect();

@@ -180,7 +180,11 @@ impl Operator for Lookup {
         _watermark: EventTime,
         context: &mut Context,
     ) -> Result<Vec<Rejection>, Failure> {
-        if fired.timer == GO_OUT { self.go_out(fired, context)? } else { Lookup::forget(fired, context)? }
+        if fired.timer == GO_OUT {
+            self.go_out(fired, context)?
+        } else {
+            Lookup::forget(fired, context)?
+        }
         Ok(Vec::new())
     }
 

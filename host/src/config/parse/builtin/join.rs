@@ -37,8 +37,7 @@ pub(super) fn read(item: &Item<'_>) -> Result<JoinSpec, ConfigError> {
 /// Reads `lookup`.
 pub(super) fn read_lookup(item: &Item<'_>) -> Result<LookupSpec, ConfigError> {
     let table = item.table(&["missing", "output"])?;
-    let keep_missing =
-        table.get("missing").map_or(Ok(false), |item| item.word(&[("drop", false), ("null", true)]))?;
+    let keep_missing = table.get("missing").map_or(Ok(false), |item| item.word(&[("drop", false), ("null", true)]))?;
     let out = table.need("output", "write output = { name = \"left/name\", other = \"right/other\" }")?;
     let output: Vec<_> =
         output(&out, field)?.into_iter().map(|(name, (side, pointer))| (name, side, pointer)).collect();
