@@ -4,12 +4,14 @@
 use crate::error::Result;
 use crate::ids::StreamName;
 use crate::manifest::Location;
-use crate::overlay::Snapshot;
+use crate::names::{GroupName, LogName};
+use crate::overlay::{Snapshot, TransactionSnapshot};
 use crate::redb_io::RedbSnapshot;
 use crate::row::SegmentKey;
 use crate::sealed::{MoverStatus, SEALED_FOLDER};
 use crate::space::DiskSpace;
 use crate::stream;
+use crate::table::{TableInfo, table_info};
 
 /// Bytes in each tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,13 +69,41 @@ pub struct SealedFileSizes {
     pub live_bytes: u64,
 }
 
+/// A revisioned log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSizes {
+    /// Its name.
+    pub name: LogName,
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// What transactions hold that nobody sees yet. No stream counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionSizes {
+    /// Transactions that are neither committed nor aborted.
+    pub live: u64,
+    /// Bytes of staged chunks of the open and prepared ones, in the hot file.
+    pub staged_bytes: u64,
+}
+
 /// What a store holds, as one consistent snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreDescription {
     /// By name.
     pub streams: Vec<StreamSizes>,
+    /// Not in any stream.
+    pub transactions: TransactionSizes,
     /// By pipeline and operator.
     pub state: Vec<StateSizes>,
+    /// Key-value tables, by name.
+    pub tables: Vec<TableInfo>,
+    /// Revisioned logs, by name.
+    pub logs: Vec<LogSizes>,
+    /// Names of the reader groups.
+    pub reader_groups: Vec<GroupName>,
     /// By number.
     pub sealed_files: Vec<SealedFileSizes>,
     /// Bytes of the redb file, free pages and all.
@@ -114,6 +144,8 @@ pub(crate) fn describe(snapshot: &RedbSnapshot) -> Result<StoreDescription> {
         out.hot_chunk_bytes += sizes.bytes.hot;
         out.streams.push(sizes);
     }
+    let live = snapshot.live_transactions(None)?.len() as u64;
+    out.transactions = TransactionSizes { live, staged_bytes: snapshot.staged_bytes()? };
     for pipeline in snapshot.pipeline_names()? {
         for operator in snapshot.operators(&pipeline)? {
             let manifest = snapshot.manifest(&pipeline, &operator)?.unwrap_or_default();
@@ -128,6 +160,14 @@ pub(crate) fn describe(snapshot: &RedbSnapshot) -> Result<StoreDescription> {
             out.state.push(StateSizes { pipeline: pipeline.clone(), operator, blobs, bytes });
         }
     }
+    for (name, row) in snapshot.tables()? {
+        out.tables.push(table_info(name, row?));
+    }
+    for (name, row) in snapshot.logs()? {
+        let row = row?;
+        out.logs.push(LogSizes { name, entries: row.tail.saturating_sub(row.head), bytes: row.bytes });
+    }
+    out.reader_groups = snapshot.groups()?.into_iter().map(|(name, _)| name).collect();
     for (number, row) in snapshot.files()? {
         let row = row?;
         let path = format!("{SEALED_FOLDER}/{}", row.name);

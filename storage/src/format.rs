@@ -58,13 +58,16 @@ pub(crate) fn initialise(db: &Database) -> Result<()> {
     {
         let mut meta = txn.open_table(schema::META).map_err(write_error)?;
         let id = [(); 2].map(|()| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0).to_le_bytes());
-        let entries: [(&str, &[u8]); 6] = [
+        let entries: [(&str, &[u8]); 9] = [
             (schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes()),
             (schema::META_HASH, HASH_NAME.as_bytes()),
             (schema::META_DIRECTORY_ID, id.as_flattened()),
             (schema::META_NEXT_STREAM, &1u64.to_le_bytes()),
             (schema::META_NEXT_BLOB, &1u64.to_le_bytes()),
             (schema::META_NEXT_FILE, &1u64.to_le_bytes()),
+            (schema::META_NEXT_SCOPED, &1u64.to_le_bytes()),
+            (schema::META_NEXT_TRANSACTION, &1u64.to_le_bytes()),
+            (schema::META_STAGED_BYTES, &0u64.to_le_bytes()),
         ];
         for (key, value) in entries {
             meta.insert(key, value).map_err(write_error)?;
@@ -86,6 +89,11 @@ pub(crate) fn upgrade(db: &Database, from: u32) -> Result<()> {
         let mut meta = txn.open_table(schema::META).map_err(write_error)?;
         if from < 2 {
             meta.insert(schema::META_NEXT_FILE, &1u64.to_le_bytes()[..]).map_err(write_error)?;
+        }
+        if from < 3 {
+            meta.insert(schema::META_NEXT_SCOPED, &1u64.to_le_bytes()[..]).map_err(write_error)?;
+            meta.insert(schema::META_NEXT_TRANSACTION, &1u64.to_le_bytes()[..]).map_err(write_error)?;
+            meta.insert(schema::META_STAGED_BYTES, &0u64.to_le_bytes()[..]).map_err(write_error)?;
         }
         meta.insert(schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes()[..]).map_err(write_error)?;
         for table in schema::ALL {

@@ -111,13 +111,13 @@ impl Store {
             }
         }
         if stream.dirty {
-            done.freed += self.sweep(stream.id)?;
+            done.freed += self.sweep_stream(stream.id)?;
         }
         Ok(())
     }
 
     /// Frees what nobody can read of a stream; how much.
-    pub(crate) fn sweep(&self, stream: StreamId) -> Result<u64> {
+    pub(crate) fn sweep_stream(&self, stream: StreamId) -> Result<u64> {
         self.repeat(|| StreamWork::Sweep { stream })
     }
 

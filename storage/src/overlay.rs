@@ -3,6 +3,15 @@
 //! `decide.rs` makes one overlay for the group and one on top for each part, and merges the upper into the lower when
 //! the part is accepted; `redb_io.rs` is the lowest snapshot and writes the group's changes. Pure: no redb in here.
 
+mod scoped;
+
+pub(crate) use scoped::{ScopedChanges, ScopedSnapshot};
+mod time;
+mod transaction;
+
+pub(crate) use time::{TimeChanges, TimeSnapshot};
+pub(crate) use transaction::{TransactionChanges, TransactionSnapshot};
+
 use crate::error::Result;
 use crate::ids::{Epoch, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::{BlobId, Manifest};
@@ -16,7 +25,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows there are.
-pub(crate) trait Snapshot {
+pub(crate) trait Snapshot: ScopedSnapshot + TimeSnapshot + TransactionSnapshot {
     fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>>;
     fn stream(&self, id: StreamId) -> Result<Option<StreamRow>>;
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>>;
@@ -124,6 +133,10 @@ pub(crate) struct Changes {
     pub(crate) blobs: BTreeMap<BlobId, Bytes>,
     pub(crate) dropped_blobs: BTreeSet<BlobId>,
     pub(crate) markers: BTreeMap<String, Bytes>,
+    /// Tables, logs, reader groups.
+    pub(crate) scoped: ScopedChanges,
+    pub(crate) time: TimeChanges,
+    pub(crate) transactions: TransactionChanges,
     pub(crate) next_stream: Option<StreamId>,
     pub(crate) next_blob: Option<BlobId>,
     pub(crate) next_file: Option<u64>,
@@ -155,6 +168,9 @@ impl Changes {
             && self.blobs.is_empty()
             && self.dropped_blobs.is_empty()
             && self.markers.is_empty()
+            && self.scoped.is_empty()
+            && self.time.is_empty()
+            && self.transactions.is_empty()
     }
 
     /// Takes a segment out that has no chunks any more.
@@ -183,6 +199,8 @@ impl Changes {
         self.pipelines.extend(upper.pipelines);
         self.manifests.extend(upper.manifests);
         self.markers.extend(upper.markers);
+        self.time.absorb(upper.time);
+        self.transactions.absorb(upper.transactions);
         self.schedules.extend(upper.schedules);
         for (key, chunk) in upper.chunks {
             self.dropped_chunks.remove(&key);
@@ -222,6 +240,7 @@ impl Changes {
             upper.checkpoints,
             upper.dropped_checkpoints,
         );
+        self.scoped.absorb(upper.scoped);
         self.next_stream = upper.next_stream.or(self.next_stream);
         self.next_blob = upper.next_blob.or(self.next_blob);
         self.next_file = upper.next_file.or(self.next_file);

@@ -3,9 +3,10 @@
 
 use crate::decide::{Outcome, Work};
 use crate::error::{Error, Result};
+use crate::ids::TransactionId;
 use crate::pressure::Pressure;
 use crate::space::{Room, Space};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -32,6 +33,8 @@ pub(crate) struct Queue {
     parts_max: usize,
     bytes_max: usize,
     pressure: Arc<Pressure>,
+    /// Transactions whose commit waits or is being decided, and how many times.
+    committing: Arc<Mutex<BTreeMap<TransactionId, u64>>>,
     space: Arc<Space>,
 }
 
@@ -39,6 +42,7 @@ impl Queue {
     pub(crate) fn new(parts_max: usize, bytes_max: usize, pressure: Arc<Pressure>, space: Arc<Space>) -> Queue {
         Queue {
             pressure,
+            committing: Arc::default(),
             space,
             waiting: Mutex::default(),
             added: Condvar::new(),
@@ -69,6 +73,7 @@ impl Queue {
 
     /// The same for a job that has its room on the disk.
     pub(crate) fn push_in(&self, room: Option<Room>, job: Job) {
+        let job = self.watched(job);
         let bytes = job.work.bytes();
         self.pressure.admit(job.work.hot_bytes(), !self.is_taker());
         let mut waiting = self.lock();
@@ -91,6 +96,28 @@ impl Queue {
         waiting.bytes += bytes;
         waiting.jobs.push_back(job);
         self.added.notify_one();
+    }
+
+    /// Notes a commit until its outcome is told.
+    fn watched(&self, job: Job) -> Job {
+        let Some(id) = job.work.commits() else { return job };
+        *counts(&self.committing).entry(id).or_default() += 1;
+        let committing = self.committing.clone();
+        let on_done = move |outcome| {
+            let mut waiting = counts(&committing);
+            if let Some(times) = waiting.get_mut(&id) {
+                *times -= 1;
+            }
+            waiting.retain(|_, times| *times > 0);
+            drop(waiting);
+            (job.on_done)(outcome);
+        };
+        Job { work: job.work, on_done: Box::new(on_done) }
+    }
+
+    /// Whether a commit of this transaction was asked for and is not decided.
+    pub(crate) fn is_committing(&self, id: TransactionId) -> bool {
+        counts(&self.committing).contains_key(&id)
     }
 
     /// Everything that waits; waits for something. None = closed and empty.
@@ -122,6 +149,10 @@ impl Queue {
     pub(crate) fn is_taker(&self) -> bool {
         self.lock().taker == Some(thread::current().id())
     }
+}
+
+fn counts(map: &Mutex<BTreeMap<TransactionId, u64>>) -> MutexGuard<'_, BTreeMap<TransactionId, u64>> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn closed() -> Error {

@@ -1,6 +1,12 @@
 //! Rows and bytes in and out of redb: [`RedbSnapshot`] reads one read transaction, [`apply`] writes a group's changes in
 //! one write transaction. The only file, with `store.rs`, `shared.rs` and `format.rs`, that knows redb's calls.
 
+mod scoped;
+mod time;
+mod transaction;
+
+pub(crate) use time::StreamWatermarks;
+
 use crate::codec::{
     after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_blob_key, decode_chunk_key,
     decode_file_key, decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key,
@@ -534,12 +540,17 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     put_all(&txn, schema::HOT_BLOBS, changes.blobs.iter().map(|(k, v)| (blob_key(*k), Ok(v))))?;
     remove_all(&txn, schema::HOT_BLOBS, changes.dropped_blobs.iter().map(|k| blob_key(*k)))?;
     put_rows(&txn, schema::MARKERS, changes.markers.iter().map(|(k, v)| (text_key(k), v.to_vec())))?;
+    scoped::apply(&txn, &changes.scoped)?;
+    time::apply(&txn, &changes.time)?;
+    transaction::apply(&txn, &changes.transactions)?;
     {
         let mut meta = txn.open_table(schema::META).map_err(write_error)?;
         let counters = [
             (schema::META_NEXT_STREAM, changes.next_stream.map(|id| id.0)),
             (schema::META_NEXT_BLOB, changes.next_blob.map(|id| id.0)),
             (schema::META_NEXT_FILE, changes.next_file),
+            (schema::META_NEXT_TRANSACTION, changes.transactions.next.map(|id| id.0)),
+            (schema::META_STAGED_BYTES, changes.transactions.staged_bytes),
         ];
         for (key, value) in counters.into_iter().filter_map(|(key, value)| Some((key, value?))) {
             meta.insert(key, &value.to_le_bytes()[..]).map_err(write_error)?;

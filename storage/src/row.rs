@@ -1,5 +1,14 @@
 //! The rows of the tables, as values: `decide.rs` reads and changes them, `codec` gives them their stored form.
 
+mod scoped;
+
+pub(crate) use scoped::*;
+mod time;
+mod transaction;
+
+pub(crate) use time::{MarkRow, TimeConfigRow, WatermarkRow};
+pub(crate) use transaction::{StagedRow, TransactionRow};
+
 use crate::checkpoint::CheckpointSummary;
 use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;
@@ -64,7 +73,7 @@ pub(crate) fn equal_ranges(count: u32) -> Vec<SegmentRange> {
 }
 
 /// Which segment of which stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct SegmentKey {
     pub(crate) stream: StreamId,
     pub(crate) segment: SegmentId,

@@ -69,7 +69,6 @@ impl<F: BackendFactory> MeasuredDisk for F {
 pub(crate) struct Shared {
     factory: Arc<dyn OpenDatabase>,
     cache_bytes: usize,
-    pub(crate) checkpoints_retained: usize,
     /// Where the sealed files lie.
     pub(crate) tier: Arc<dyn Tier>,
     pub(crate) pressure: Arc<Pressure>,
@@ -86,7 +85,6 @@ impl Shared {
     pub(crate) fn open(
         factory: impl BackendFactory,
         cache_bytes: usize,
-        checkpoints_retained: usize,
         hot_bytes_max: u64,
         reserve_bytes: u64,
     ) -> Result<Shared> {
@@ -96,7 +94,6 @@ impl Shared {
             space: Arc::new(Space::new(factory.clone(), reserve_bytes)),
             factory,
             cache_bytes,
-            checkpoints_retained,
             tier,
             pressure: Arc::new(Pressure::new(hot_bytes_max)),
             database: RwLock::new(None),

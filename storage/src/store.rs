@@ -13,11 +13,15 @@ use crate::maintain::Memory;
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
+use crate::redb_io::RedbSnapshot;
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
 use crate::space::{DiskSpace, Room};
+use crate::stream::transaction::TransactionLimits;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
+use crate::sweeper::{self, Sweeper};
+use crate::terms::TermsSource;
 use crate::{committer, fold, state};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -54,7 +58,11 @@ pub struct StoreOptions {
     pub writer_ttl_ms: u64,
     /// How often a thread calls [`Store::maintain`], ms; 0 = whoever owns the store does.
     pub maintenance_interval_ms: u64,
-    /// Gives the creation time of streams and what policies go by. The default knows no time and says 0.
+    /// Limits on transactions.
+    pub transactions: TransactionLimits,
+    /// How often, ms, the background lets the clock work: leases of transactions, idle writers. 0 = only [`Store::sweep`] does.
+    pub sweep_interval_ms: u64,
+    /// Gives the time: of what is created, of leases, of silence, of policies. The default knows no time and says 0.
     pub clock: Clock,
 }
 
@@ -69,6 +77,8 @@ impl Default for StoreOptions {
             reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
+            transactions: TransactionLimits::default(),
+            sweep_interval_ms: 1_000,
             writer_ttl_ms: 7 * 24 * 3_600_000,
             maintenance_interval_ms: 0,
             clock: Arc::new(|| 0),
@@ -87,6 +97,8 @@ impl std::fmt::Debug for StoreOptions {
             .field("reserve_bytes", &self.reserve_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
+            .field("transactions", &self.transactions)
+            .field("sweep_interval_ms", &self.sweep_interval_ms)
             .finish_non_exhaustive()
     }
 }
@@ -147,6 +159,8 @@ struct Inner {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     mover: Arc<Mover>,
+    terms: Arc<TermsSource>,
+    sweeper: Arc<Sweeper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
     /// What maintenance remembers.
@@ -166,6 +180,7 @@ impl Inner {
         *self.tend.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.queue.close();
         self.mover.close();
+        self.sweeper.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A callback may drop the last handle, on a thread of our own: it cannot wait for itself.
         let ours = threads.iter().any(|handle| handle.thread().id() == thread::current().id());
@@ -234,7 +249,7 @@ impl Store {
 
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
         let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes, .. } = options;
-        let shared = Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes)?;
+        let shared = Shared::open(factory, cache_bytes, hot_bytes_max, reserve_bytes)?;
         let shared = Arc::new(shared);
         let (pressure, space) = (shared.pressure.clone(), shared.space.clone());
         let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, pressure, space));
@@ -251,9 +266,16 @@ impl Store {
             let mover = mover.clone();
             threads.push(spawn("store-move", move || mover::run(&mover))?);
         }
+        let terms = Arc::new(TermsSource::new(options.clock.clone(), checkpoints_retained, options.transactions));
+        let sweeper = Arc::new(Sweeper::new(queue.clone(), terms.clone()));
+        if options.sweep_interval_ms > 0 {
+            let (sweeper, every) = (sweeper.clone(), Duration::from_millis(options.sweep_interval_ms));
+            threads.push(spawn("store-sweep", move || sweeper::run(&sweeper, every))?);
+        }
+        let committer_terms = terms.clone();
         let (committer_shared, committer_queue, waker) = (shared.clone(), queue.clone(), mover.clone());
         threads.push(spawn("store-commit", move || {
-            committer::run(&committer_shared, &committer_queue, |works, unlinked| {
+            committer::run(&committer_shared, &committer_queue, &committer_terms, |works, unlinked| {
                 if waker.unlink_later(unlinked) || committer_shared.pressure.is_high() {
                     waker.wake();
                 }
@@ -270,6 +292,8 @@ impl Store {
             shared,
             queue,
             mover,
+            terms,
+            sweeper,
             threads: Mutex::new(threads),
             lock: Mutex::new(lock),
             memory: Mutex::default(),
@@ -314,6 +338,12 @@ impl Store {
         self.inner.close();
     }
 
+    /// Reads rows in one snapshot, which ends with the call.
+    pub(crate) fn read_rows<T>(&self, read: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
+        self.inner.shared.read(read)
+    }
+
+    /// Hands a work to the committer and waits for the answer.
     pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
@@ -500,10 +530,15 @@ impl Store {
 }
 
 mod streams;
+mod time;
+mod transactions;
+
+pub use time::AutoTimeWriter;
 
 fn accepted(outcome: Outcome) -> Result<Accepted> {
     match outcome {
         Outcome::Accepted(accepted) => Ok(accepted),
+        Outcome::Refused(kind, why) => Err(Error::new(kind, why)),
         other => Err(wrong_answer(&other)),
     }
 }

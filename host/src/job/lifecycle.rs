@@ -36,6 +36,9 @@ const WAITING: &str = "waiting for disk space";
 const ROOM_WAIT_MIN_MS: u64 = 10;
 const ROOM_WAIT_MAX_MS: u64 = 2_000;
 
+/// Between two rounds of the store's maintenance: policies of streams, and space that is to come back.
+const MAINTENANCE_INTERVAL_MS: u64 = 5_000;
+
 /// How a job runs on this machine.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -117,6 +120,7 @@ pub fn store_options(settings: &StoreSettings, clock: &Clock) -> StoreOptions {
         hot_bytes_max: settings.hot_bytes_max,
         sealed_file_bytes: settings.sealed_file_bytes,
         reserve_bytes: settings.reserve_bytes,
+        maintenance_interval_ms: MAINTENANCE_INTERVAL_MS,
         clock: Arc::new(move || clock.now_ms()),
         ..StoreOptions::default()
     }

@@ -12,6 +12,10 @@
 //! Keys sort as bytes in the order of their parts: numbers are big-endian, texts are a u16 BE length and the bytes.
 
 pub(crate) mod chunk;
+pub(crate) mod numbered;
+mod scoped;
+
+pub(crate) use scoped::*;
 
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Offset, SegmentId, StreamId};

@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn run(works: &[Work]) -> (Changes, Vec<Result<Outcome>>) {
-        decide_group(&Nothing, works, 10).unwrap()
+        decide_group(&Nothing, works, &crate::terms::Terms::default()).unwrap()
     }
 
     fn index(changes: &Changes) -> Vec<(u64, u32, bool)> {

@@ -70,6 +70,7 @@ impl Mover {
         }
         let Some(SealedFile { number, row, bytes, groups }) = writer.finish()? else { return Ok(done) };
         let name = row.name.clone();
+        self.shared().space.spare(row.bytes)?;
         self.shared().tier.put(&name, bytes).map_err(|e| tier_error("writing", &name, &e))?;
         match self.switch(Work::Rewrite { file: number, row, groups })? {
             // All of it was truncated meanwhile.

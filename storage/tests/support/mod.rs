@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+pub mod clock;
+
 use std::collections::BTreeMap;
 use tidemill_storage::hash::{hash_key, key_group};
 use tidemill_storage::state::{Change, DeltaBuilder};
