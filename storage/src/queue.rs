@@ -161,6 +161,11 @@ impl Queue {
         self.taken.notify_all();
     }
 
+    /// Whether the store is closing, or closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Whether the caller is the thread that takes.
     pub(crate) fn is_taker(&self) -> bool {
         self.lock().taker == Some(thread::current().id())

@@ -239,7 +239,7 @@ impl Store {
         if fold_at > 0 || flush_at < u64::MAX {
             let (shared, queue) = (shared.clone(), queue.clone());
             threads.push(spawn("store-fold", move || {
-                serve(&asked, "folded or flushed", |pipeline, operator| {
+                serve(&asked, &queue, "folded or flushed", |pipeline, operator| {
                     if flush_at < u64::MAX && flush::flush(&shared, &queue, pipeline, operator, flush_at, file_bytes)? {
                         // Full: the next flush asks again, and epochs wait before there are too many runs.
                         let _ = ask_merge.try_send((pipeline.to_string(), operator.to_string()));
@@ -256,7 +256,7 @@ impl Store {
         if merge_at > 0 {
             let (shared, queue) = (shared.clone(), queue.clone());
             threads.push(spawn("store-merge", move || {
-                serve(&asked_merge, "merged", |pipeline, operator| {
+                serve(&asked_merge, &queue, "merged", |pipeline, operator| {
                     if shared.space.look().is_low() {
                         return Err(Error::full("the disk is below its reserve"));
                     }

@@ -2,6 +2,7 @@
 //! has changed (folding, flushing, merging).
 
 use crate::error::Result;
+use crate::queue::Queue;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +15,12 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Does `work` for every operator that is asked for, until nobody can ask any more. What fails is tried again: nothing is
 /// lost by it, but epochs may wait for it.
-pub(crate) fn serve(requests: &Receiver<Changed>, what: &str, mut work: impl FnMut(&str, &str) -> Result<()>) {
+pub(crate) fn serve(
+    requests: &Receiver<Changed>,
+    queue: &Queue,
+    what: &str,
+    mut work: impl FnMut(&str, &str) -> Result<()>,
+) {
     let mut failed: BTreeMap<Changed, String> = BTreeMap::new();
     loop {
         let asked = match failed.is_empty() {
@@ -29,6 +35,8 @@ pub(crate) fn serve(requests: &Receiver<Changed>, what: &str, mut work: impl FnM
         for operator in operators {
             match work(&operator.0, &operator.1) {
                 Ok(()) => drop(failed.remove(&operator)),
+                // It is done after the next opening.
+                Err(_) if queue.is_closed() => return,
                 Err(e) => {
                     let text = e.to_string();
                     if failed.insert(operator, text.clone()).as_ref() != Some(&text) {

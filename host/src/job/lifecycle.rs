@@ -24,6 +24,7 @@ use crate::wasm::{self, WasmEngine, WasmFactory};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_storage::checkpoint::CheckpointRecord;
@@ -232,8 +233,15 @@ fn start_prepared(job: JobParts, store: Store, options: RunOptions, clock: Clock
         .name(format!("job-{}", job.pipeline.name))
         .spawn(move || {
             let egresses = Egresses::start(egresses, &store)?;
-            let supervisor =
-                Supervisor { job, store, options, clock: inner_clock, board: inner_board, stop: stop_orders };
+            let supervisor = Supervisor {
+                job,
+                store,
+                options,
+                clock: inner_clock,
+                board: inner_board,
+                stop: stop_orders,
+                stop_asked: AtomicBool::new(false),
+            };
             supervisor.supervise(egresses)
         })
         .map_err(|e| JobError::System(format!("no thread for the job: {e}")))?;
@@ -247,6 +255,8 @@ struct Supervisor {
     clock: Clock,
     board: Arc<StatusBoard>,
     stop: Receiver<()>,
+    /// A run has taken the order to stop; should it fail before it has stopped, there is no other run.
+    stop_asked: AtomicBool,
 }
 
 impl Supervisor {
@@ -274,6 +284,13 @@ impl Supervisor {
                 Verdict::Fail => {
                     let advice = if advice.is_empty() { give_up_advice(&failure) } else { advice };
                     break Err(JobError::Failed { failure, advice });
+                }
+                Verdict::Restart(_) if self.stop_asked.load(Ordering::Relaxed) => {
+                    tracing::warn!(
+                        "pipeline {}: rolled back to the last checkpoint, where it stops: {failure}",
+                        self.job.pipeline.name
+                    );
+                    break Ok(RunEnd::Stopped);
                 }
                 Verdict::Restart(after_ms) => {
                     restarts += 1;
@@ -440,6 +457,7 @@ impl Supervisor {
             crossbeam_channel::select! {
                 recv(self.stop) -> order => {
                     if order.is_ok() {
+                        self.stop_asked.store(true, Ordering::Relaxed);
                         let _ = sender.send(Event::Stop);
                     }
                     let _ = is_over.recv();
