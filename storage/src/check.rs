@@ -83,6 +83,8 @@ pub struct CheckReport {
     pub state_blobs: u64,
     /// Bytes of them.
     pub state_bytes: u64,
+    /// Runs of state read whole.
+    pub state_runs: u64,
     /// Key-value tables looked at.
     pub tables: u64,
     /// Entries in them.

@@ -48,6 +48,12 @@ fn commit_group(shared: &Shared, works: &[Work], terms: &Terms) -> Result<(Vec<R
     }
     let write = |db: &redb::Database| {
         apply(db, &changes)?;
+        for pipeline in &changes.forgotten_pipelines {
+            shared.debt.forget(pipeline);
+        }
+        for ((pipeline, operator), manifest) in &changes.manifests {
+            shared.debt.note(pipeline, operator, manifest);
+        }
         // Under the database's lock: a reopening counts anew, and must not count this twice.
         shared.pressure.settle(0, changes.hot_bytes);
         Ok(())

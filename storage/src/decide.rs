@@ -7,8 +7,9 @@
 //! 3. a stream's watermark, a segment's head and tail never go back, and head <= tail;
 //! 4. a blob is stored exactly while a manifest names it;
 //! 5. ids of streams, blobs and sealed files are never used twice;
-//! 6. the live counts of a sealed file are those of the index entries that name it;
-//! 7. the active segments of a stream tile the hash space, and only they take events.
+//! 6. the live counts of a sealed file are those of the index entries, or runs, that name it;
+//! 7. the active segments of a stream tile the hash space, and only they take events;
+//! 8. the parts of a manifest ascend in epochs, and each is named by no other.
 
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary};
 use crate::commit::{Accepted, Append, EpochCommit, MarkerSwap, Part};
@@ -16,10 +17,10 @@ use crate::error::{Error, Kind, Result};
 use crate::hash::MAX_PARALLELISM_MAX;
 use crate::ids::{Epoch, Incarnation, NAME_BYTES_MAX, StreamName, TransactionId};
 use crate::log::LogChange;
-use crate::manifest::{BlobEntry, BlobId, Location};
+use crate::manifest::BlobId;
 use crate::names::{LogName, TableName};
 use crate::overlay::{Changes, Overlay, ScopedSnapshot, Snapshot};
-use crate::row::{FileRow, PipelineRow, ScopedId};
+use crate::row::{FileRow, PipelineRow, RunFile, ScopedId};
 use crate::sealed::writer::Group;
 use crate::stream::time::{TimeConfig, TimeNote};
 use crate::stream::transaction::TransactionPart;
@@ -63,6 +64,12 @@ pub(crate) enum Work {
         operator: String,
         folded: Vec<BlobId>,
         blob: Bytes,
+    },
+    /// Put a run of sealed files, durable already, in the place of blobs or runs of a manifest.
+    Runs(Box<RunSwitch>),
+    /// Forget everything of a pipeline but its incarnation.
+    DeletePipeline {
+        name: String,
     },
     /// Make a table, log; leave the one there is.
     CreateTable {
@@ -109,6 +116,19 @@ pub(crate) enum Work {
     },
 }
 
+/// What a flush or a merge of an operator's state puts in the place of what.
+#[derive(Debug)]
+pub(crate) struct RunSwitch {
+    pub(crate) pipeline: String,
+    pub(crate) operator: String,
+    /// The oldest blobs of the manifest, or none.
+    pub(crate) blobs: Vec<BlobId>,
+    /// Runs that lie side by side in the manifest, or none.
+    pub(crate) runs: Vec<BlobId>,
+    /// The new run's files, durable already.
+    pub(crate) files: Vec<(RunFile, FileRow)>,
+}
+
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -117,7 +137,7 @@ pub(crate) enum Outcome {
     Refused(Kind, String),
     Swept(SweepReport),
     Started(Incarnation, Option<CheckpointRecord>),
-    /// False: the manifest has changed meanwhile, nothing was done.
+    /// Of a fold, a flush or a merge. False: the manifest has changed meanwhile, nothing was done.
     Folded(bool),
     /// An id, version or revision: the work says which.
     Number(u64),
@@ -178,6 +198,8 @@ impl Work {
             Work::CreateStream { .. }
             | Work::Stream(_)
             | Work::StartPipeline { .. }
+            | Work::DeletePipeline { .. }
+            | Work::Runs(_)
             | Work::Seal { .. }
             | Work::Rewrite { .. } => 0,
         }
@@ -266,7 +288,9 @@ fn decide(o: &mut Overlay<'_>, work: &Work, terms: &Terms) -> Result<Outcome> {
         Work::CreateStream { name, config, exact, now_ms } => stream::create(o, name, *config, *exact, *now_ms),
         Work::Stream(work) => stream::change(o, terms, work),
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
-        Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
+        Work::Fold { pipeline, operator, folded, blob } => state::fold(o, pipeline, operator, folded, blob),
+        Work::Runs(switch) => state::runs(o, switch),
+        Work::DeletePipeline { name } => state::delete_pipeline(o, name),
         Work::CreateTable { name, now_ms } => table::create(o, name, *now_ms),
         Work::CreateLog { name, now_ms } => log::create(o, name, *now_ms),
         Work::DeleteTable { name } => table::delete(o, name),
@@ -288,7 +312,7 @@ fn check_name(what: &str, name: &str) -> Result<()> {
 
 fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, terms: &Terms) -> Result<Accepted> {
     let EpochCommit { pipeline, incarnation, epoch, .. } = commit;
-    let mut row = o.pipeline(pipeline)?.ok_or_else(|| {
+    let mut row = o.pipeline(pipeline)?.filter(|row| !row.deleted).ok_or_else(|| {
         Error::not_found(format!("pipeline {pipeline} was never started in this data directory: start it first"))
     })?;
     if row.incarnation != *incarnation {
@@ -324,7 +348,7 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, terms: &Terms) -> Result<Acc
     for delta in &commit.state {
         check_name("operator", &delta.operator)?;
         summary.state_bytes += delta.blob.len() as u64;
-        let entry = store_blob(o, &delta.blob)?;
+        let entry = state::store_blob(o, &delta.blob, *epoch)?;
         let mut manifest = o.manifest(pipeline, &delta.operator)?.unwrap_or_default();
         manifest.blobs.push(entry);
         o.changes.manifests.insert((pipeline.clone(), delta.operator.clone()), manifest);
@@ -343,13 +367,6 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, terms: &Terms) -> Result<Acc
     o.changes.dropped_checkpoints.extend(epochs.into_iter().take(excess).map(|old| (pipeline.clone(), old)));
     o.changes.checkpoints.insert((pipeline.clone(), *epoch), summary);
     Ok(accepted)
-}
-
-fn store_blob(o: &mut Overlay<'_>, blob: &Bytes) -> Result<BlobEntry> {
-    let id = o.next_blob()?;
-    o.changes.next_blob = Some(BlobId(id.0 + 1));
-    o.changes.blobs.insert(id, blob.clone());
-    Ok(BlobEntry { id, location: Location::Hot, bytes: blob.len() as u64, crc: crc32c::crc32c(blob) })
 }
 
 fn marker(o: &mut Overlay<'_>, swap: &MarkerSwap) -> Result<()> {
@@ -400,8 +417,12 @@ fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Resu
             "pipeline {name}: max parallelism {max_parallelism} must be 1 to {MAX_PARALLELISM_MAX}"
         )));
     }
-    let mut row =
-        o.pipeline(name)?.unwrap_or(PipelineRow { incarnation: Incarnation(0), max_parallelism, last_epoch: Epoch(0) });
+    let (incarnation, last_epoch) = (Incarnation(0), Epoch(0));
+    let mut row = o.pipeline(name)?.unwrap_or(PipelineRow { incarnation, max_parallelism, last_epoch, deleted: false });
+    if row.deleted {
+        // Its state is gone; its number goes on, so that runs from before stay fenced.
+        row = PipelineRow { max_parallelism, deleted: false, ..row };
+    }
     if row.max_parallelism != max_parallelism {
         return Err(Error::invalid(format!(
             "pipeline {name} was started with max parallelism {}, which its state depends on: set it back from {max_parallelism}",
@@ -419,18 +440,6 @@ fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Resu
     Ok(Outcome::Started(row.incarnation, record))
 }
 
-fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], blob: &Bytes) -> Result<Outcome> {
-    let Some(mut manifest) = o.manifest(pipeline, operator)? else { return Ok(Outcome::Folded(false)) };
-    let ids: Vec<BlobId> = manifest.blobs.iter().map(|b| b.id).collect();
-    let at = ids.windows(folded.len().max(1)).position(|window| window == folded);
-    let Some(at) = at else { return Ok(Outcome::Folded(false)) };
-    let entry = store_blob(o, blob)?;
-    manifest.blobs.splice(at..at + folded.len(), [entry]);
-    o.changes.manifests.insert((pipeline.to_string(), operator.to_string()), manifest);
-    o.changes.dropped_blobs.extend(folded);
-    Ok(Outcome::Folded(true))
-}
-
 /// The next id of a table, log or reader group, taken.
 fn scoped_id(o: &mut Overlay<'_>) -> Result<ScopedId> {
     let id = o.next_scoped()?;
@@ -444,6 +453,7 @@ mod log;
 mod retention;
 mod scale;
 mod seal;
+mod state;
 mod stream;
 mod table;
 mod time;

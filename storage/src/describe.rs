@@ -3,7 +3,6 @@
 
 use crate::error::Result;
 use crate::ids::StreamName;
-use crate::manifest::Location;
 use crate::names::{GroupName, LogName};
 use crate::overlay::{Snapshot, TransactionSnapshot};
 use crate::redb_io::RedbSnapshot;
@@ -50,6 +49,8 @@ pub struct StateSizes {
     pub operator: String,
     /// Blobs in the manifest.
     pub blobs: u64,
+    /// Runs of its manifest, in sealed files.
+    pub runs: u64,
     /// Bytes of them.
     pub bytes: TierBytes,
 }
@@ -149,15 +150,10 @@ pub(crate) fn describe(snapshot: &RedbSnapshot) -> Result<StoreDescription> {
     for pipeline in snapshot.pipeline_names()? {
         for operator in snapshot.operators(&pipeline)? {
             let manifest = snapshot.manifest(&pipeline, &operator)?.unwrap_or_default();
-            let mut bytes = TierBytes::default();
-            for blob in &manifest.blobs {
-                match blob.location {
-                    Location::Hot => bytes.hot += blob.bytes,
-                    Location::Sealed { .. } => bytes.sealed += blob.bytes,
-                }
-            }
-            let blobs = manifest.blobs.len() as u64;
-            out.state.push(StateSizes { pipeline: pipeline.clone(), operator, blobs, bytes });
+            let hot = manifest.blob_bytes();
+            let bytes = TierBytes { hot, sealed: manifest.bytes() - hot };
+            let (blobs, runs) = (manifest.blobs.len() as u64, manifest.runs.len() as u64);
+            out.state.push(StateSizes { pipeline: pipeline.clone(), operator, blobs, runs, bytes });
         }
     }
     for (name, row) in snapshot.tables()? {

@@ -17,18 +17,21 @@
 
 #![forbid(unsafe_code)]
 
+mod backend;
 pub mod batch;
 mod check;
 pub mod checkpoint;
 mod codec;
 pub mod commit;
 mod committer;
+mod debt;
 mod decide;
 mod describe;
 mod directory;
 pub mod error;
 #[cfg(feature = "fault")]
 pub mod fault;
+mod flush;
 mod fold;
 mod format;
 mod guard;
@@ -56,7 +59,9 @@ pub mod table;
 mod terms;
 pub mod time;
 pub mod timer;
+mod upkeep;
 
+pub use backend::BackendFactory;
 pub use batch::{Batch, Column, OptionalColumn};
 pub use check::{CheckReport, Fault};
 pub use checkpoint::*;
@@ -68,11 +73,11 @@ pub use ids::{
 };
 pub use log::{Log, LogEntry, LogInfo, LogPage, Revision, SharedState, Synchroniser};
 pub use maintain::Maintenance;
-pub use manifest::{BlobEntry, BlobId, Location, Manifest};
+pub use manifest::{BlobEntry, BlobId, Location, Manifest, RunEntry};
 pub use names::{GroupName, LogName, TableName};
 pub use sealed::{MoverStatus, SealReport, Tier};
 pub use space::{DiskSpace, Room, free_bytes};
-pub use store::{AutoTimeWriter, BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
+pub use store::{AutoTimeWriter, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::time::{Noted, StreamTime, TimeConfig, TimeNote, TimeWindow, Watermark, WindowClamp, WriterMark};
 pub use stream::transaction::{
     AbortReason, Placed, Staging, Transaction, TransactionInfo, TransactionLimits, TransactionOptions, TransactionPart,

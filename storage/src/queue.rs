@@ -1,6 +1,8 @@
 //! What waits for the committer: bounded in parts and bytes, so that submitters feel back-pressure. `store.rs` pushes,
 //! `committer.rs` takes everything that waits as one group.
 
+use crate::commit::Part;
+use crate::debt::StateDebt;
 use crate::decide::{Outcome, Work};
 use crate::error::{Error, Result};
 use crate::ids::TransactionId;
@@ -33,15 +35,23 @@ pub(crate) struct Queue {
     parts_max: usize,
     bytes_max: usize,
     pressure: Arc<Pressure>,
+    debt: Arc<StateDebt>,
     /// Transactions whose commit waits or is being decided, and how many times.
     committing: Arc<Mutex<BTreeMap<TransactionId, u64>>>,
     space: Arc<Space>,
 }
 
 impl Queue {
-    pub(crate) fn new(parts_max: usize, bytes_max: usize, pressure: Arc<Pressure>, space: Arc<Space>) -> Queue {
+    pub(crate) fn new(
+        parts_max: usize,
+        bytes_max: usize,
+        pressure: Arc<Pressure>,
+        debt: Arc<StateDebt>,
+        space: Arc<Space>,
+    ) -> Queue {
         Queue {
             pressure,
+            debt,
             committing: Arc::default(),
             space,
             waiting: Mutex::default(),
@@ -75,6 +85,11 @@ impl Queue {
     pub(crate) fn push_in(&self, room: Option<Room>, job: Job) {
         let job = self.watched(job);
         let bytes = job.work.bytes();
+        if let Work::Part(Part::Epoch(epoch)) = &job.work
+            && !self.is_taker()
+        {
+            self.debt.wait(&epoch.pipeline, epoch.state.iter().map(|delta| delta.operator.as_str()));
+        }
         self.pressure.admit(job.work.hot_bytes(), !self.is_taker());
         let mut waiting = self.lock();
         let full = |w: &Waiting| {
@@ -140,9 +155,15 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.pressure.close();
+        self.debt.close();
         self.space.close();
         self.added.notify_all();
         self.taken.notify_all();
+    }
+
+    /// Whether the store is closing, or closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     /// Whether the caller is the thread that takes.

@@ -3,7 +3,8 @@
 //! FORMAT_VERSION counts changes that an older program would misread. The `meta` table and its keys `format` and
 //! `hash` keep their encoding for ever, so that any program can tell whether it may open a store.
 //! Format 2 added `next_file`, `sealed_files` and `sealed_segments`. Format 3 gave the rows of `streams` their state and the
-//! epochs of the segment set, and added `past_segments`. A store of an older format is brought to this one when it is opened.
+//! epochs of the segment set, those of `manifests` runs and epochs, those of `pipelines` a mark of deletion, and added
+//! `past_segments`, `writers` and `runs`. A store of an older format is brought to this one when it is opened.
 //! Retired names (never to be used again): none yet.
 
 use redb::TableDefinition;
@@ -60,6 +61,8 @@ pub(crate) const CHECKPOINTS: BytesTable = TableDefinition::new("checkpoints");
 pub(crate) const SCHEDULES: BytesTable = TableDefinition::new("schedules");
 /// (pipeline, operator) -> [`crate::manifest::Manifest`].
 pub(crate) const MANIFESTS: BytesTable = TableDefinition::new("manifests");
+/// Run id (of the blobs' numbers) -> [`crate::row::RunRow`].
+pub(crate) const RUNS: BytesTable = TableDefinition::new("runs");
 /// Blob id -> state delta, when its location is hot.
 pub(crate) const HOT_BLOBS: BytesTable = TableDefinition::new("hot_blobs");
 /// Marker name -> value in a row.
@@ -114,7 +117,7 @@ pub(crate) const RETENTION_CUTS: BytesTable = TableDefinition::new("retention_cu
 pub(crate) const SUBSCRIBERS: BytesTable = TableDefinition::new("subscribers");
 
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 31] = [
+pub(crate) const ALL: [BytesTable; 32] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -124,6 +127,7 @@ pub(crate) const ALL: [BytesTable; 31] = [
     CHECKPOINTS,
     SCHEDULES,
     MANIFESTS,
+    RUNS,
     HOT_BLOBS,
     MARKERS,
     SEALED_FILES,

@@ -35,6 +35,7 @@ pub(crate) fn dispatch(command: &DataCommand, session: &Session) -> Result<()> {
         DataCommand::Ls(_) => pipeline::ls::run(session),
         DataCommand::Describe(args) => pipeline::describe::run(args, session),
         DataCommand::Stop(args) => pipeline::stop::run(args, session),
+        DataCommand::Delete(args) => pipeline::delete::run(args, session),
         DataCommand::Top(args) => pipeline::top::run(args, session),
         DataCommand::Stream(command) => stream::run(command, session),
         DataCommand::Group(command) => group::run(command, session),

@@ -177,6 +177,12 @@ pub(crate) fn manifest_key(pipeline: &str, operator: &str) -> Vec<u8> {
     key
 }
 
+/// The pipeline of a manifest key.
+pub(crate) fn manifest_key_pipeline(mut key: &[u8]) -> Result<String> {
+    let pipeline = take_text(&mut key).map(str::to_string);
+    pipeline.ok_or_else(|| Error::corrupt("the key of a manifest cannot be read"))
+}
+
 /// The operator of a manifest key that starts with `prefix`.
 pub(crate) fn manifest_key_operator(key: &[u8], prefix: &[u8]) -> Result<String> {
     let parse = || {

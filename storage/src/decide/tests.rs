@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 use crate::names::GroupName;
 use crate::overlay::{TimeSnapshot, TransactionSnapshot};
 use crate::row::{
-    CheckpointRow, ChunkKey, EntryRow, GroupRow, IndexEntry, LogEntryRow, LogRow, PastRow, SealedSegmentRow,
+    CheckpointRow, ChunkKey, EntryRow, GroupRow, IndexEntry, LogEntryRow, LogRow, PastRow, RunRow, SealedSegmentRow,
     SegmentKey, SegmentRow, StreamRow, TableRow, WriterRow,
 };
 use crate::row::{MarkRow, StagedRow, TimeConfigRow, TransactionRow, WatermarkRow};
@@ -75,6 +75,12 @@ impl Snapshot for Nothing {
         Ok(BTreeSet::new())
     }
     fn manifest(&self, _: &str, _: &str) -> Result<Option<Manifest>> {
+        Ok(None)
+    }
+    fn manifests(&self, _: &str) -> Result<BTreeMap<String, Manifest>> {
+        Ok(BTreeMap::new())
+    }
+    fn run(&self, _: BlobId) -> Result<Option<RunRow>> {
         Ok(None)
     }
     fn marker(&self, _: &str) -> Result<Option<Bytes>> {

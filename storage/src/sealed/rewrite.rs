@@ -55,7 +55,7 @@ impl Mover {
     }
 
     fn rewrite_some(&self, victims: Vec<Victim>) -> Result<u64> {
-        let mut writer = FileWriter::new(self.shared().read(Snapshot::next_file)?);
+        let mut writer = FileWriter::new(self.shared().reserve_file()?);
         let mut done = 0;
         for (number, row) in victims {
             match self.carry(&mut writer, number, &row) {

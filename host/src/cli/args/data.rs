@@ -16,6 +16,8 @@ pub(crate) enum DataCommand {
     Describe(PipelineArg),
     /// Stop a running pipeline at a checkpoint
     Stop(PipelineArg),
+    /// Forget a pipeline that does not run: checkpoints, state, timers; its streams stay
+    Delete(PipelineArg),
     /// Watch the running pipelines
     Top(TopArgs),
     /// Streams of a data directory
@@ -40,7 +42,7 @@ impl DataCommand {
     pub(crate) fn data_dir(&self) -> &Path {
         let data = match self {
             DataCommand::Ls(data) | DataCommand::Stream(StreamCommand::List(data)) => data,
-            DataCommand::Describe(args) | DataCommand::Stop(args) => &args.data,
+            DataCommand::Describe(args) | DataCommand::Stop(args) | DataCommand::Delete(args) => &args.data,
             DataCommand::Top(args) => &args.data,
             DataCommand::Stream(StreamCommand::Create(args)) => &args.data,
             DataCommand::Stream(StreamCommand::Append(args)) => &args.data,
@@ -69,6 +71,7 @@ impl DataCommand {
         match self {
             DataCommand::Describe(args)
             | DataCommand::Stop(args)
+            | DataCommand::Delete(args)
             | DataCommand::Checkpoint(CheckpointCommand::List(args)) => Some(&mut args.pipeline),
             DataCommand::Ls(_)
             | DataCommand::Top(_)

@@ -34,6 +34,7 @@ fn json(store: &StoreDescription) -> Value {
             "pipeline": state.pipeline,
             "operator": state.operator,
             "blobs": state.blobs,
+            "runs": state.runs,
             "bytes": tiers(state.bytes),
         })
     });
@@ -103,11 +104,12 @@ fn text(store: &StoreDescription) -> String {
             [
                 format!("{}/{}", state.pipeline, state.operator),
                 number(state.blobs),
+                number(state.runs),
                 size(state.bytes.hot),
                 size(state.bytes.sealed),
             ]
         });
-        parts.push(table(["state", "blobs", "hot", "sealed"], rows));
+        parts.push(table(["state", "blobs", "runs", "hot", "sealed"], rows));
     }
     let tables = store.tables.iter().map(|t| [t.name.to_string(), "table".into(), number(t.entries), size(t.bytes)]);
     let logs = store.logs.iter().map(|log| [log.name.to_string(), "log".into(), number(log.entries), size(log.bytes)]);
