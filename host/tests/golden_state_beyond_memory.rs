@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const SETTINGS: &str = "[state]\nflush = \"2KiB\"\nmemory = \"32KiB\"\ncache = \"64KiB\"\n\n[store]\nsealed_file = \"64KiB\"\n";
+const SETTINGS: &str =
+    "[state]\nflush = \"2KiB\"\nmemory = \"32KiB\"\ncache = \"64KiB\"\n\n[store]\nsealed_file = \"64KiB\"\n";
 
 fn json(data: &Path, arguments: &[&str]) -> serde_json::Value {
     let output = tidemill().args(arguments).arg("--json").arg("--data-dir").arg(data).output().unwrap();

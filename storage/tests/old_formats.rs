@@ -115,7 +115,8 @@ fn streams_of_every_format_are_read_whole() {
         let mut output: Vec<Event> = totals.segments.iter().flat_map(|s| read(&store, &totals, s)).collect();
         output.sort();
         let expected = (1..=3).flat_map(|n: i64| {
-            (0..4).map(move |i| (n, Some(format!("key-{i}").into_bytes()), Some(format!("{n}/{i}").into_bytes()), vec![]))
+            (0..4)
+                .map(move |i| (n, Some(format!("key-{i}").into_bytes()), Some(format!("{n}/{i}").into_bytes()), vec![]))
         });
         assert_eq!(output, expected.collect::<Vec<Event>>());
     }

@@ -90,7 +90,8 @@ fn options() -> StoreOptions {
 /// Names the places where they differ, not all that there is.
 fn assert_same(is: &Model, should: &Model) {
     let places = is.keys().chain(should.keys()).filter(|place| is.get(*place) != should.get(*place));
-    let differ: std::collections::BTreeSet<_> = places.map(|p| (p, is.get(p).map(Vec::len), should.get(p).map(Vec::len))).collect();
+    let differ: std::collections::BTreeSet<_> =
+        places.map(|p| (p, is.get(p).map(Vec::len), should.get(p).map(Vec::len))).collect();
     assert!(differ.is_empty(), "place, length there, length that should be: {differ:?}");
 }
 

@@ -36,6 +36,9 @@ use tidemill_storage::hash::{hash_key, key_group};
 use tidemill_storage::state::{Memory, StateView, Unknown};
 use tidemill_storage::{Epoch, OptionalColumn, timer};
 
+/// Keys whose slots are brought near together.
+const WARM_KEYS: usize = 64;
+
 /// Most bytes that one get gives back.
 pub const RESULT_BYTES_MAX: usize = 256 << 20;
 
@@ -53,6 +56,8 @@ pub struct KeyedState {
     call_bytes: usize,
     /// The room of an overlay that was folded in, for the next epoch.
     spare: Option<Overlay>,
+    /// Room for the keys of a call or an epoch: h(key) and state.
+    places: Vec<(u64, u32)>,
     /// Why a call could not read the store: not the operator's fault.
     store_failure: Option<tidemill_storage::Error>,
 }
@@ -109,9 +114,16 @@ impl KeyedState {
         out.clear();
         self.check_single("get", state, subkeys.is_some())?;
         check_keys(keys, subkeys)?;
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
         for i in 0..keys.len() {
-            let key = keys.get(i);
-            let hash = self.locate(state, key)?;
+            places.push((self.locate(state, keys.get(i))?, state));
+        }
+        for i in 0..keys.len() {
+            if i % WARM_KEYS == 0 {
+                self.view.warm(&places[i..places.len().min(i + WARM_KEYS)]);
+            }
+            let (key, hash) = (keys.get(i), places[i].0);
             let sub_key = subkeys.map_or(&[][..], |subkeys| subkeys.get(i));
             let fetched;
             let value = match self.read(hash, state, key, sub_key) {
@@ -129,6 +141,7 @@ impl KeyedState {
             }
             out.push(value);
         }
+        self.places = places;
         Ok(())
     }
 
@@ -266,9 +279,16 @@ impl KeyedState {
     pub fn epoch_committed(&mut self, epoch: Epoch) {
         while let Some(sealed) = self.sealed.pop_front_if(|sealed| sealed.epoch <= epoch) {
             let view = &mut self.view;
-            sealed.overlay.for_each_change(|hash, state, key, sub_key, change| {
-                view.apply(sealed.epoch, hash, state, key, sub_key, change);
-            });
+            let places = &mut self.places;
+            places.clear();
+            places.extend(sealed.overlay.places());
+            for (n, some) in places.chunks(WARM_KEYS).enumerate() {
+                view.warm(some);
+                let first = n * WARM_KEYS;
+                sealed.overlay.for_each_change_of(first..first + some.len(), |hash, state, key, sub_key, change| {
+                    view.apply(sealed.epoch, hash, state, key, sub_key, change);
+                });
+            }
             self.spare = Arc::into_inner(sealed.overlay).and_then(Overlay::recycle).or(self.spare.take());
         }
         self.view.settle();

@@ -225,7 +225,8 @@ impl Mover {
             Ok(_) => known.status.last_error = None,
             Err(e) => {
                 let text = e.to_string();
-                if known.status.last_error.as_ref() != Some(&text) {
+                // What a closing store breaks off is done after the next opening.
+                if known.status.last_error.as_ref() != Some(&text) && !self.queue.is_closed() {
                     tracing::warn!(error = %text, "chunks stay in the hot file; moving them is tried again");
                 }
                 known.status.last_error = Some(text);

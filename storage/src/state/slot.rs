@@ -7,6 +7,7 @@
 //! Gone   nothing is left, and what lies in runs below does not count
 //! ```
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -67,7 +68,7 @@ pub(super) struct Slot {
     /// Nothing of the key lies in runs that is not here.
     pub(super) whole: bool,
     /// It was used since the last look for something to evict.
-    pub(super) used: bool,
+    pub(super) used: Cell<bool>,
     content: Content,
 }
 
@@ -103,13 +104,13 @@ impl Slot {
     /// A key about which nothing is known but, if `whole`, that runs hold nothing of it.
     pub(super) fn new(hash: u64, state: u32, key: &[u8], whole: bool) -> Slot {
         let content = Content::Many(Box::new(Many { key: key.into(), ..Many::default() }));
-        Slot { hash, epoch: 0, state, key_len: key.len() as u32, whole, used: true, content }
+        Slot { hash, epoch: 0, state, key_len: key.len() as u32, whole, used: Cell::new(true), content }
     }
 
     /// A key with its single entry.
     pub(super) fn of_value(hash: u64, state: u32, key: &[u8], value: &[u8], whole: bool) -> Slot {
         let content = single(key, value);
-        Slot { hash, epoch: 0, state, key_len: key.len() as u32, whole, used: true, content }
+        Slot { hash, epoch: 0, state, key_len: key.len() as u32, whole, used: Cell::new(true), content }
     }
 
     #[inline]

@@ -223,6 +223,11 @@ impl StateView {
         }
     }
 
+    /// See [`Memory::warm`].
+    pub fn warm(&self, places: &[(u64, u32)]) {
+        self.memory.warm(places);
+    }
+
     /// The value of an entry out of the runs, which memory then holds, too.
     pub fn fetch(&mut self, hash: u64, state: u32, key: &[u8], sub_key: &[u8]) -> Result<Option<Box<[u8]>>> {
         let place = self.place(hash, state, key);
@@ -239,11 +244,6 @@ impl StateView {
                 Ok(Some(value))
             }
         }
-    }
-
-    /// Notes that a key is in use, so that it stays in memory.
-    pub fn touch(&mut self, hash: u64, state: u32, key: &[u8]) {
-        self.memory.touch(hash, state, key);
     }
 
     /// Entries of a key in the runs, with sub-keys in `[start, end)`, ascending, for whatever memory does not know; true: more
