@@ -171,7 +171,7 @@ impl Slot {
             }
             Content::Many(many) => many.put(sub_key, Some(value)),
             _ if sub_key.is_empty() => self.content = single(self.key(), value),
-            _ => self.many().put(sub_key, Some(value)),
+            _ => self.change_many(|many| many.put(sub_key, Some(value))),
         }
     }
 
@@ -182,9 +182,9 @@ impl Slot {
             return;
         }
         if keep_trace {
-            self.many().put(sub_key, None);
+            self.change_many(|many| many.put(sub_key, None));
         } else if self.single().is_none() || sub_key.is_empty() {
-            self.many().remove(sub_key);
+            self.change_many(|many| many.remove(sub_key));
         }
     }
 
@@ -201,20 +201,17 @@ impl Slot {
         }
     }
 
-    /// The entries as a map.
-    fn many(&mut self) -> &mut Many {
-        if !matches!(self.content, Content::Many(_)) {
-            let mut many = Many { key: self.key().into(), ..Many::default() };
-            if let Some(value) = self.single() {
-                many.put(&[], Some(value));
-            }
-            self.content = Content::Many(Box::new(many));
+    /// Changes the entries as a map.
+    fn change_many(&mut self, change: impl FnOnce(&mut Many)) {
+        if let Content::Many(many) = &mut self.content {
+            return change(many);
         }
-        match &mut self.content {
-            Content::Many(many) => many,
-            // Made above.
-            _ => unreachable!("a slot was turned into many and is not"),
+        let mut many = Many { key: self.key().into(), ..Many::default() };
+        if let Some(value) = self.single() {
+            many.put(&[], Some(value));
         }
+        change(&mut many);
+        self.content = Content::Many(Box::new(many));
     }
 
     /// Whether no entry is left and no removal either.
