@@ -8,6 +8,7 @@ mod lint;
 mod monthly;
 mod soak;
 mod soak_verb;
+mod stream_soak;
 mod test;
 mod toolchain;
 mod workspace;
@@ -27,6 +28,8 @@ usage: cargo xtask VERB
   bench [ARGS]      run the benchmarks; ARGS go to `cargo bench`
   soak [--minutes N] [--seed N] [--tidemill FILE]
                     three pipelines under appends, open cursors, kill -9 and a full disk (30 minutes unless told)
+  stream-soak [--seconds N] [--seed N]
+                    writers, readers, scaling, truncation and retention on one store, and kill -9 (600 s unless told)
   guests            build every guest component (examples/operators, host/tests/guests)
   guest-toolchain   find or make a Rust compiler with wasm32-unknown-unknown; prints the path of its rustc
       --fallback    make the private one from Debian's packages although another is there
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         "test" => test::run(&workspace, rest).map(Some),
         "bench" => bench::run(&workspace, rest).map(Some),
         "soak" => soak_verb::run(&workspace, rest).map(Some),
+        "stream-soak" => stream_soak::run(&workspace, rest).map(Some),
         "guests" => guests::run(&workspace).map(Some),
         "guest-toolchain" => toolchain::run(&workspace, rest).map(Some),
         "lint" => lint::run(&workspace).map(Some),

@@ -8,6 +8,9 @@ mod memory;
 mod pass_through;
 mod restart;
 mod start_up;
+mod stream_append;
+mod stream_read;
+mod stream_time;
 mod sustained;
 
 use super::{Bench, BenchError};
@@ -24,11 +27,14 @@ pub struct Workload {
 }
 
 /// All of them, in the order in which they run.
-pub const WORKLOADS: [Workload; 9] = [
+pub const WORKLOADS: [Workload; 12] = [
     pass_through::WORKLOAD,
     keyed_count::WORKLOAD,
     json::WORKLOAD,
     append::WORKLOAD,
+    stream_append::WORKLOAD,
+    stream_read::WORKLOAD,
+    stream_time::WORKLOAD,
     latency::WORKLOAD,
     restart::WORKLOAD,
     start_up::WORKLOAD,
