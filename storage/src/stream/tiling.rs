@@ -72,7 +72,17 @@ impl Tiling {
     pub fn ready(&self) -> Vec<SegmentId> {
         let open = self.tiles.iter().filter(|(_, state)| *state == TileState::Open);
         let open: BTreeSet<SegmentId> = open.map(|(tile, _)| tile.segment).collect();
+        if self.is_plain() {
+            return open.into_iter().collect();
+        }
         open.into_iter().filter(|segment| self.is_ready(*segment)).collect()
+    }
+
+    /// As almost always: each tile is its whole segment, so that none lies over another one, and nothing older is left unread.
+    fn is_plain(&self) -> bool {
+        let newest = self.tiles.iter().map(|(tile, _)| tile.segment).max();
+        let whole = |tile: &CutTile| self.ranges.get(&tile.segment) == Some(&(tile.low, tile.high));
+        self.unread.iter().all(|unread| Some(unread.id) > newest) && self.tiles.iter().all(|(tile, _)| whole(tile))
     }
 
     /// Events up to this offset were given.
@@ -92,10 +102,14 @@ impl Tiling {
 
     /// Whether nothing is left to be read: with an end, everything up to it; without, everything of a sealed stream.
     pub fn is_over(&self, sealed: bool) -> bool {
-        self.tiles.iter().all(|(_, state)| match state {
+        self.tiles.iter().all(|(tile, state)| match state {
             TileState::Open => false,
             TileState::Ended => true,
-            TileState::Finished => self.end.is_some() || sealed,
+            // Of a segment that was read to its end there may be successors that could not be begun yet.
+            TileState::Finished => match &self.end {
+                Some(end) => !goes_on(end, tile),
+                None => sealed && !self.unread.iter().any(|s| s.range.0 <= tile.high && s.range.1 >= tile.low),
+            },
         })
     }
 
@@ -114,10 +128,11 @@ impl Tiling {
 
     fn note_ends(&mut self) {
         let Some(end) = &self.end else { return };
-        let ended = |(CutTile { low, high, segment, offset }, state): &(CutTile, TileState)| {
+        let ended = |(tile, state): &(CutTile, TileState)| {
             // Where the end lies in a successor, the segment is read to its own end first.
-            let goes_on = end.tiles().iter().any(|e| e.low <= *high && e.high >= *low && e.segment > *segment);
-            *state == TileState::Open && !goes_on && self.end_of(*segment).is_some_and(|end| *offset >= end)
+            *state == TileState::Open
+                && !goes_on(end, tile)
+                && self.end_of(tile.segment).is_some_and(|end| tile.offset >= end)
         };
         let ended: Vec<usize> = (0..self.tiles.len()).filter(|n| ended(&self.tiles[*n])).collect();
         for n in ended {
@@ -204,4 +219,9 @@ impl Tiling {
         tiles.sort_unstable_by_key(|(tile, _)| tile.low);
         self.tiles = tiles;
     }
+}
+
+/// Whether an end lies in successors of a tile.
+fn goes_on(end: &StreamCut, tile: &CutTile) -> bool {
+    end.tiles().iter().any(|e| e.low <= tile.high && e.high >= tile.low && e.segment > tile.segment)
 }

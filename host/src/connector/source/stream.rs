@@ -131,12 +131,7 @@ impl Source for StreamReaders {
         let share = run.follower.share(&partition.id).ok_or_else(|| {
             ConnectorError::Invalid(format!("source {}: stream {} has no {}", self.name, self.stream, partition.id))
         })?;
-        let total = partition.size.is_some().then(|| {
-            let left = |(_, offset, end): (SegmentId, tidemill_storage::Offset, Option<tidemill_storage::Offset>)| {
-                end.map_or(0, |end| end.0.saturating_sub(offset.0))
-            };
-            run.follower.ready(share).into_iter().map(left).sum()
-        });
+        let total = partition.size.is_some().then(|| run.follower.left(share));
         let names = (self.name.clone(), self.stream.clone(), run.stream);
         let follower = (run.follower.clone(), share);
         Ok(Box::new(StreamPartition::new(names, self.store.clone(), follower, self.with_watermark, total)))

@@ -129,6 +129,7 @@ pub(super) fn run(folder: &Path) -> Result<()> {
             world.mouth.say(&Said::Violated(format!("{who}: {error:#}")));
         }
     };
+    tell("beginning".into(), writers::begin(world));
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..writers::COUNT)
             .map(|id| scope.spawn(move || tell(format!("writer {id}"), writers::run(world, id))))

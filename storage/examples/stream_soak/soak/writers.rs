@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use std::time::Duration;
 use tidemill_storage::stream::transaction::{TransactionOptions, TransactionState};
 use tidemill_storage::stream::{EventWriter, WriterOptions};
-use tidemill_storage::{Batch, EventTime, StreamName, TransactionId};
+use tidemill_storage::{Batch, EventTime, StreamName, TimeNote, TransactionId};
 
 pub(super) const COUNT: u64 = 8;
 /// Keys of a writer.
@@ -142,11 +142,20 @@ fn decide(world: &World, writer: u64, id: u64, random: &mut Random) -> Result<()
     Ok(())
 }
 
-fn transactions(world: &World, id: u64, random: &mut Random) -> Result<()> {
-    let mine = world.orders.open.iter().filter(|(writer, _)| *writer == id);
-    for (_, open) in mine {
-        decide(world, id, *open, random)?;
+/// Before anybody writes: ends what an earlier process has left open, whose events are of old times; then every timed writer takes
+/// part in the stream's time, so that none of its events is late.
+pub(super) fn begin(world: &World) -> Result<()> {
+    let mut random = world.random(90);
+    for (writer, open) in &world.orders.open {
+        decide(world, *writer, *open, &mut random)?;
     }
+    let (stream, time) = (world.stream(KEPT)?.stream, EventTime(world.tick()));
+    let timed = (0..COUNT).filter(|writer| is_timed(*writer));
+    world.store.note_times(timed.map(|writer| TimeNote::time(stream, &format!("w{writer}"), time)).collect())?;
+    Ok(())
+}
+
+fn transactions(world: &World, id: u64, random: &mut Random) -> Result<()> {
     let mut next = world.orders.run << 32 | 1;
     while world.may_write() {
         let options = TransactionOptions { lease_ms: 60_000, writer: is_timed(id).then(|| format!("w{id}")) };

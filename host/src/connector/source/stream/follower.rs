@@ -179,12 +179,20 @@ impl Follower {
     }
 
     /// What a partition may read now: segments, from where on, and up to where if there is an end. None = nothing now.
-    pub(super) fn ready(&self, share: usize) -> Vec<(SegmentId, Offset, Option<Offset>)> {
+    ///
+    /// While successors of one of its segments wait (for another partition, or a barrier), only what was sealed no later than that segment
+    /// is read: the event times of the rest would run ahead of those that wait. Among all partitions the segments that were
+    /// sealed first are never held up, so they do not wait for each other in a circle.
+    pub(super) fn ready(&self, share: usize, info: &StreamInfo) -> Vec<(SegmentId, Offset, Option<Offset>)> {
         let inner = self.lock();
+        let sealed_in = |id: SegmentId| info.past.iter().find(|past| past.segment.id == id).map(|past| past.sealed_in);
+        let waiting = inner.own(share).filter(|(_, state)| *state == TileState::Finished);
+        let limit = waiting.map(|(tile, _)| sealed_in(tile.segment).unwrap_or(tile.segment.epoch())).min();
+        let in_time = |id: SegmentId| limit.is_none_or(|limit| sealed_in(id).is_some_and(|epoch| epoch <= limit));
         let own = inner.tiling.ready().into_iter().filter(|segment| inner.owners.get(segment) == Some(&share));
         let allowed = own.filter(|segment| {
             let range = inner.tiling.range(*segment);
-            range.is_none_or(|range| inner.is_behind_barrier(share, *segment, range))
+            in_time(*segment) && range.is_none_or(|range| inner.is_behind_barrier(share, *segment, range))
         });
         let place = |segment| Some((segment, inner.tiling.offset(segment)?, inner.tiling.end_of(segment)));
         allowed.filter_map(place).collect()
@@ -278,6 +286,13 @@ impl Follower {
     /// The segments of a partition and where it stands in them.
     pub(super) fn places(&self, share: usize) -> BTreeMap<SegmentId, Offset> {
         self.lock().own(share).map(|(tile, _)| (tile.segment, tile.offset)).collect()
+    }
+
+    /// Events of a partition up to the end, in the segments in which it stands.
+    pub(super) fn left(&self, share: usize) -> u64 {
+        let inner = self.lock();
+        let left = |tile: &CutTile| Some(inner.tiling.end_of(tile.segment)?.0.saturating_sub(tile.offset.0));
+        inner.own(share).filter_map(|(tile, _)| left(tile)).sum()
     }
 
     /// The place that a partition's own watermark is looked up for: it stands where it does, and everything else at the tail.

@@ -1,4 +1,8 @@
 //! Reads the segments of one partition of a stream source. `follower.rs` says which; source tasks drive it.
+//!
+//! Several segments are merged by the times of their next events: each is in its own order, and none runs ahead of the others by more than
+//! that order has disorder. So a partition's watermark by event times means over many segments what it means over one, also far
+//! behind the tail.
 
 use super::follower::{Follower, Standing};
 use super::look;
@@ -17,6 +21,13 @@ struct Pending {
     end: Option<Offset>,
 }
 
+impl Pending {
+    /// That of the next event.
+    fn time(&self) -> i64 {
+        self.batch.timestamps.get(self.from).copied().unwrap_or(i64::MIN)
+    }
+}
+
 pub(super) struct StreamPartition {
     pub(super) source: String,
     pub(super) name: StreamName,
@@ -29,12 +40,11 @@ pub(super) struct StreamPartition {
     /// Events given, and of how many if that is known.
     pub(super) progress: Progress,
     seen: Option<StreamInfo>,
-    /// The segment that was read last.
-    last: SegmentId,
-    pending: Option<Pending>,
+    /// At most one of each segment.
+    pending: Vec<Pending>,
     /// The last watermark given.
     given: Option<EventTime>,
-    /// Whether the place has moved since the watermark was looked up.
+    /// Whether a chunk came to its end, or the stream's watermark moved, since the watermark was looked up.
     stale: bool,
 }
 
@@ -56,8 +66,7 @@ impl StreamPartition {
             with_watermark,
             progress: Progress { done: 0, total },
             seen: None,
-            last: SegmentId(0),
-            pending: None,
+            pending: Vec::new(),
             given: None,
             stale: true,
         }
@@ -80,10 +89,7 @@ impl StreamPartition {
     /// The stream's watermark for where this partition stands: what it will read from now on is later. Looked up once per chunk and, at
     /// the tail, once per watermark.
     fn give_watermark(&mut self, out: &mut SourceBatch) -> Result<(), ConnectorError> {
-        let Some(info) = self.seen.as_ref().filter(|_| self.with_watermark && self.stale && self.pending.is_none())
-        else {
-            return Ok(());
-        };
+        let Some(info) = self.seen.as_ref().filter(|_| self.with_watermark && self.stale) else { return Ok(()) };
         let Some(cut) = self.follower.cut(self.share, info) else { return Ok(()) };
         let mut watermark = self.store.time_window(&cut)?.lower;
         if info.tail_cut() == cut {
@@ -98,65 +104,78 @@ impl StreamPartition {
         Ok(())
     }
 
-    /// Gives events of the pending chunk, at most `max_events` and not beyond the end.
+    /// Gives events of the pending chunk whose next event is the earliest, up to the next event of another one, at most `max_events`
+    /// and not beyond the end.
     fn give(&mut self, max_events: usize, out: &mut SourceBatch) -> Result<(), ConnectorError> {
-        let Some(Pending { segment, batch, from, offset, end }) = self.pending.take() else { return Ok(()) };
+        let earliest = (0..self.pending.len()).min_by_key(|n| (self.pending[*n].time(), self.pending[*n].segment));
+        let Some(earliest) = earliest else { return Ok(()) };
+        let Pending { segment, batch, from, offset, end } = self.pending.swap_remove(earliest);
+        let others = self.pending.iter().map(Pending::time).min();
         let left = end.map_or(usize::MAX, |end| usize::try_from(end.0.saturating_sub(offset.0)).unwrap_or(usize::MAX));
-        let n = (batch.len() - from).min(max_events).min(left);
+        let most = (batch.len() - from).min(max_events).min(left);
+        let n = match others {
+            // The first one is the earliest of all, so there is always one.
+            Some(time) => batch.timestamps[from..from + most].iter().take_while(|own| **own <= time).count(),
+            None => most,
+        };
         let next = offset.plus(n as u64);
+        let whole = from + n == batch.len() || n == left;
         if from == 0 && n == batch.len() && out.events.is_empty() {
             out.events = batch;
         } else {
             out.events.extend_from(&batch, from..from + n)?;
-            if from + n < batch.len() && n < left {
-                self.pending = Some(Pending { segment, batch, from: from + n, offset: next, end });
+            if !whole {
+                self.pending.push(Pending { segment, batch, from: from + n, offset: next, end });
             }
         }
+        self.stale |= whole;
         self.follower.move_to(segment, next);
         self.progress.done += n as u64;
-        self.stale = true;
         Ok(())
     }
 
-    /// Fetches a chunk of a segment that has one, or finishes segments that are read to their ends. Whether it did anything.
-    fn fetch(&mut self, max_bytes: usize, out: &mut SourceBatch) -> Result<bool, ConnectorError> {
-        let Some(seen) = &self.seen else { return Ok(false) };
-        let ready = self.follower.ready(self.share);
-        // After the one that was read last, so that none starves.
-        let first = ready.iter().position(|(segment, ..)| *segment > self.last).unwrap_or(0);
-        let mut finished = false;
-        for (segment, offset, end) in ready[first..].iter().chain(&ready[..first]).copied() {
-            let known = seen.segment(segment);
-            if known.is_some_and(|known| known.tail <= offset && known.head <= offset) {
-                if seen.is_past(segment) || seen.state == StreamState::Sealed {
-                    self.follower.finish(self.share, segment);
-                    finished = true;
+    /// Fetches a chunk of every segment that has one and none here, and goes on from segments that are read to their ends.
+    fn top_up(&mut self, max_bytes: usize, out: &mut SourceBatch) -> Result<(), ConnectorError> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        loop {
+            let ready = self.follower.ready(self.share, seen);
+            let max_bytes = (max_bytes / ready.len().max(1)).max(1);
+            let mut finished = false;
+            for (segment, offset, end) in ready {
+                if self.pending.iter().any(|pending| pending.segment == segment) {
+                    continue;
                 }
-                continue;
+                let known = seen.segment(segment);
+                if known.is_some_and(|known| known.tail <= offset && known.head <= offset) {
+                    if seen.is_past(segment) || seen.state == StreamState::Sealed {
+                        self.follower.finish(self.share, segment);
+                        finished = true;
+                    }
+                    continue;
+                }
+                let StreamRef { id: stream, generation } = self.stream;
+                let position = Position { stream, generation, segment, offset };
+                let chunk = self.store.read(position, max_bytes).map_err(|e| {
+                    e.context(format!("source {}: what the pipeline was to read next is not there", self.source))
+                })?;
+                if chunk.batch.is_empty() {
+                    // The snapshot showed events here: another process cannot take them, so the store must give them.
+                    return Err(tidemill_storage::Error::bug(format!(
+                        "stream {} gave no event at {offset} of segment {segment} below its tail",
+                        self.name
+                    ))
+                    .into());
+                }
+                self.pending.push(Pending { segment, batch: chunk.batch, from: 0, offset, end });
             }
-            let StreamRef { id: stream, generation } = self.stream;
-            let position = Position { stream, generation, segment, offset };
-            let chunk = self.store.read(position, max_bytes).map_err(|e| {
-                e.context(format!("source {}: what the pipeline was to read next is not there", self.source))
-            })?;
-            if chunk.batch.is_empty() {
-                // The snapshot showed events here: another process cannot take them, so the store must give them.
-                return Err(tidemill_storage::Error::bug(format!(
-                    "stream {} gave no event at {offset} of segment {segment} below its tail",
-                    self.name
-                ))
-                .into());
+            if !finished {
+                return Ok(());
             }
-            self.last = segment;
-            self.pending = Some(Pending { segment, batch: chunk.batch, from: 0, offset, end });
-            return Ok(true);
-        }
-        if finished {
             // Others may wait for the barrier behind this.
             out.moved = true;
             self.stale = true;
+            self.follower.go_on(self.share, seen);
         }
-        Ok(finished)
     }
 }
 
@@ -178,11 +197,9 @@ impl PartitionReader for StreamPartition {
                 self.give_watermark(out)?;
                 return Ok(ReadStatus::More);
             }
-            if self.pending.is_some() {
+            self.top_up(max_bytes, out)?;
+            if !self.pending.is_empty() {
                 self.give(max_events - given, out)?;
-                continue;
-            }
-            if self.fetch(max_bytes, out)? {
                 continue;
             }
             if !looked {

@@ -5,6 +5,24 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tidemill_storage::stream::{WriterOptions, time::TimeConfig};
 
+/// Reads for so many epochs, as source tasks do: who has said that he is at the end is asked no more, and still passes barriers. The
+/// times, and who has ended.
+fn read_epochs(readers: &mut [Box<dyn PartitionReader>], epochs: usize) -> (Vec<i64>, Vec<bool>) {
+    let (mut times, mut ended) = (Vec::new(), vec![false; readers.len()]);
+    for _ in 0..epochs {
+        for (reader, ended) in readers.iter_mut().zip(&mut ended) {
+            if !*ended {
+                let (events, status) = read_all(&mut **reader, 7);
+                times.extend(events.timestamps);
+                *ended = status == ReadStatus::End;
+            }
+            reader.barrier();
+        }
+    }
+    times.sort_unstable();
+    (times, ended)
+}
+
 #[test]
 fn positions_of_the_first_version_are_read_on_from() {
     let mut world = World::new(2);
@@ -62,19 +80,8 @@ fn a_bounded_run_over_a_scaled_stream_ends_where_the_stream_did() {
     world.append(20);
     world.scale(&Scaling::to(&world.info(), 1).unwrap());
     world.append(20);
-    let mut times = Vec::new();
-    let mut ended = 0;
-    for _ in 0..6 {
-        ended = 0;
-        for reader in &mut readers {
-            let (events, status) = read_all(&mut **reader, 7);
-            times.extend(events.timestamps);
-            ended += usize::from(status == ReadStatus::End);
-            reader.barrier();
-        }
-    }
-    times.sort_unstable();
-    assert_eq!((times, ended), ((0..40).collect::<Vec<i64>>(), readers.len()));
+    let (times, ended) = read_epochs(&mut readers, 6);
+    assert_eq!((times, ended), ((0..40).collect::<Vec<i64>>(), vec![true; readers.len()]));
 }
 
 /// The watermark is that of the place, not of the tail: a reader that catches up hears of each as it passes it.
@@ -112,6 +119,36 @@ fn watermarks_come_at_their_places_also_far_behind_the_tail_and_across_scalings(
     assert_eq!(least, Some(119));
     assert!(told[0].len() > 6, "told on the way: {told:?}");
     assert!(told.iter().all(|told| told.is_sorted()), "{told:?}");
+}
+
+/// Far behind the tail a partition reads many segments at once; none of them may run ahead, or a watermark by event times would make the
+/// others' events late.
+#[test]
+fn segments_of_a_partition_are_merged_by_the_times_of_their_events() {
+    let mut world = World::new(1);
+    for count in [4, 2, 5, 3] {
+        world.append(200);
+        world.scale(&Scaling::to(&world.info(), count).unwrap());
+    }
+    world.append(200);
+    let source = world.source(false);
+    let mut reader = source.open(&source.resume(&BTreeMap::new()).unwrap()[0], None).unwrap();
+    let times = read_all(&mut *reader, 7).0.timestamps;
+    assert_eq!(times, (0..1_000).collect::<Vec<i64>>(), "each segment is in order, so all are");
+}
+
+/// Partitions of a sealed stream end when its last segments are read, not while some of them wait for a barrier.
+#[test]
+fn a_scaled_stream_that_is_sealed_is_read_to_its_end() {
+    let mut world = World::new(3);
+    world.append(30);
+    world.scale(&Scaling::to(&world.info(), 1).unwrap());
+    world.append(30);
+    world.store.seal_stream(&world.stream).unwrap();
+    let source = world.source(false);
+    let partitions = source.resume(&BTreeMap::new()).unwrap();
+    let mut readers: Vec<_> = partitions.iter().map(|p| source.open(p, None).unwrap()).collect();
+    assert_eq!(read_epochs(&mut readers, 4), ((0..60).collect(), vec![true; 3]));
 }
 
 #[derive(Clone, Debug)]
