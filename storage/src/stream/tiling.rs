@@ -39,7 +39,7 @@ impl Tiling {
         let tiles = start.tiles().iter().map(|tile| (*tile, TileState::Open)).collect();
         let mut tiling = Tiling { stream: info.stream, tiles, end, unread: Vec::new(), ranges: BTreeMap::new() };
         tiling.note_segments(info);
-        tiling.note_ends();
+        tiling.note_ends(None);
         tiling
     }
 
@@ -90,7 +90,7 @@ impl Tiling {
         for (tile, _) in self.tiles.iter_mut().filter(|(tile, _)| tile.segment == segment) {
             tile.offset = offset;
         }
-        self.note_ends();
+        self.note_ends(Some(segment));
     }
 
     /// The segment has no more, ever.
@@ -126,11 +126,13 @@ impl Tiling {
         passed.then_some(Offset(0))
     }
 
-    fn note_ends(&mut self) {
+    /// Of one segment, or of all.
+    fn note_ends(&mut self, only: Option<SegmentId>) {
         let Some(end) = &self.end else { return };
         let ended = |(tile, state): &(CutTile, TileState)| {
             // Where the end lies in a successor, the segment is read to its own end first.
-            *state == TileState::Open
+            only.is_none_or(|only| tile.segment == only)
+                && *state == TileState::Open
                 && !goes_on(end, tile)
                 && self.end_of(tile.segment).is_some_and(|end| tile.offset >= end)
         };
@@ -196,7 +198,7 @@ impl Tiling {
             }
         }
         self.note_segments(info);
-        self.note_ends();
+        self.note_ends(None);
     }
 
     /// A segment takes its range over from finished ones.

@@ -105,10 +105,10 @@ impl StreamPartition {
     }
 
     /// Gives events of the pending chunk whose next event is the earliest, up to the next event of another one, at most `max_events`
-    /// and not beyond the end.
-    fn give(&mut self, max_events: usize, out: &mut SourceBatch) -> Result<(), ConnectorError> {
+    /// and not beyond the end. Whether the chunk is given whole.
+    fn give(&mut self, max_events: usize, out: &mut SourceBatch) -> Result<bool, ConnectorError> {
         let earliest = (0..self.pending.len()).min_by_key(|n| (self.pending[*n].time(), self.pending[*n].segment));
-        let Some(earliest) = earliest else { return Ok(()) };
+        let Some(earliest) = earliest else { return Ok(true) };
         let Pending { segment, batch, from, offset, end } = self.pending.swap_remove(earliest);
         let others = self.pending.iter().map(Pending::time).min();
         let left = end.map_or(usize::MAX, |end| usize::try_from(end.0.saturating_sub(offset.0)).unwrap_or(usize::MAX));
@@ -131,7 +131,7 @@ impl StreamPartition {
         self.stale |= whole;
         self.follower.move_to(segment, next);
         self.progress.done += n as u64;
-        Ok(())
+        Ok(whole)
     }
 
     /// Fetches a chunk of every segment that has one and none here, and goes on from segments that are read to their ends.
@@ -189,7 +189,7 @@ impl PartitionReader for StreamPartition {
         let (max_events, max_bytes) = (max_events.max(1), max_bytes.max(1));
         let before = out.events.len();
         let bytes_before = out.events.bytes();
-        let mut looked = false;
+        let (mut looked, mut hungry) = (false, true);
         loop {
             let given = out.events.len() - before;
             let bytes = out.events.bytes() - bytes_before;
@@ -197,11 +197,14 @@ impl PartitionReader for StreamPartition {
                 self.give_watermark(out)?;
                 return Ok(ReadStatus::More);
             }
-            self.top_up(max_bytes, out)?;
+            if hungry {
+                self.top_up(max_bytes, out)?;
+            }
             if !self.pending.is_empty() {
-                self.give(max_events - given, out)?;
+                hungry = self.give(max_events - given, out)?;
                 continue;
             }
+            hungry = true;
             if !looked {
                 looked = true;
                 self.look()?;
