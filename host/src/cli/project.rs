@@ -40,8 +40,8 @@ impl Project {
                 "language {language:?} is not built by `tidemill build` yet: only \"rust\" is; pipelines take any .wasm component"
             );
         }
-        if world != "processor" {
-            bail!("world {world:?} is not one that this version runs: write \"processor\"");
+        if !["processor", "aggregator"].contains(&world) {
+            bail!("world {world:?} is not one that this version runs: write \"processor\" or \"aggregator\"");
         }
         Ok(Project { name: name.to_owned() })
     }
