@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod guests;
+mod language_tools;
 mod lint;
 mod monthly;
 mod soak;
@@ -16,6 +17,10 @@ mod workspace;
 /// Which rustc builds guests: the one implementation that `tidemill build` uses too.
 #[path = "../../host/src/cli/guest_toolchain.rs"]
 mod guest_toolchain;
+
+/// Where the tools of the other languages lie: the implementation of `tidemill build`, too.
+#[path = "../../host/src/cli/toolchains/mod.rs"]
+mod toolchains;
 
 use std::process::ExitCode;
 use workspace::Workspace;
@@ -31,6 +36,8 @@ usage: cargo xtask VERB
   stream-soak [--seconds N] [--seed N]
                     writers, readers, scaling, truncation and retention on one store, and kill -9 (600 s unless told)
   guests            build every guest component (examples/operators, host/tests/guests)
+  toolchain [LANGUAGE...]
+                    fetch the tools of python, javascript (and TypeScript), go, c, rust that are not here (all unless named)
   guest-toolchain   find or make a Rust compiler with wasm32-unknown-unknown; prints the path of its rustc
       --fallback    make the private one from Debian's packages although another is there
   lint              rustfmt --check, clippy with warnings as errors
@@ -49,6 +56,7 @@ fn main() -> ExitCode {
         "soak" => soak_verb::run(&workspace, rest).map(Some),
         "stream-soak" => stream_soak::run(&workspace, rest).map(Some),
         "guests" => guests::run(&workspace).map(Some),
+        "toolchain" => language_tools::run(&workspace, rest).map(Some),
         "guest-toolchain" => toolchain::run(&workspace, rest).map(Some),
         "lint" => lint::run(&workspace).map(Some),
         _ => Ok(None),
