@@ -187,7 +187,7 @@ impl Follower {
         let inner = self.lock();
         let sealed_in = |id: SegmentId| info.past.iter().find(|past| past.segment.id == id).map(|past| past.sealed_in);
         let waiting = inner.own(share).filter(|(_, state)| *state == TileState::Finished);
-        let limit = waiting.map(|(tile, _)| sealed_in(tile.segment).unwrap_or(tile.segment.epoch())).min();
+        let limit = waiting.filter_map(|(tile, _)| sealed_in(tile.segment)).min();
         let in_time = |id: SegmentId| limit.is_none_or(|limit| sealed_in(id).is_some_and(|epoch| epoch <= limit));
         let own = inner.tiling.ready().into_iter().filter(|segment| inner.owners.get(segment) == Some(&share));
         let allowed = own.filter(|segment| {
