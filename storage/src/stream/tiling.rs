@@ -63,6 +63,12 @@ impl Tiling {
         self.tiles.iter().any(|(_, state)| *state == TileState::Finished)
     }
 
+    /// The epoch of the segment that is to be read next in a tile's range and was not begun; none = there is no such segment.
+    pub fn next_epoch(&self, tile: &CutTile) -> Option<u32> {
+        let over = |s: &&SegmentInfo| s.range.0 <= tile.high && s.range.1 >= tile.low && s.id > tile.segment;
+        self.unread.iter().filter(over).map(|s| s.id.epoch()).min()
+    }
+
     /// Where to read on in a segment.
     pub fn offset(&self, segment: SegmentId) -> Option<Offset> {
         self.tiles.iter().find(|(tile, _)| tile.segment == segment).map(|(tile, _)| tile.offset)

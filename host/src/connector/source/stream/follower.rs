@@ -180,14 +180,14 @@ impl Follower {
 
     /// What a partition may read now: segments, from where on, and up to where if there is an end. None = nothing now.
     ///
-    /// While successors of one of its segments wait (for another partition, or a barrier), only what was sealed no later than that segment
-    /// is read: the event times of the rest would run ahead of those that wait. Among all partitions the segments that were
-    /// sealed first are never held up, so they do not wait for each other in a circle.
+    /// While a successor of one of its segments waits (for another partition, or a barrier), only what was sealed no later than the successor
+    /// was made is read: the event times of the rest would run ahead of those that wait. Whatever the oldest one of all waiting
+    /// successors waits for was sealed by then, so that partitions never wait for each other in a circle.
     pub(super) fn ready(&self, share: usize, info: &StreamInfo) -> Vec<(SegmentId, Offset, Option<Offset>)> {
         let inner = self.lock();
         let sealed_in = |id: SegmentId| info.past.iter().find(|past| past.segment.id == id).map(|past| past.sealed_in);
         let waiting = inner.own(share).filter(|(_, state)| *state == TileState::Finished);
-        let limit = waiting.filter_map(|(tile, _)| sealed_in(tile.segment)).min();
+        let limit = waiting.filter_map(|(tile, _)| inner.tiling.next_epoch(tile)).min();
         let in_time = |id: SegmentId| limit.is_none_or(|limit| sealed_in(id).is_some_and(|epoch| epoch <= limit));
         let own = inner.tiling.ready().into_iter().filter(|segment| inner.owners.get(segment) == Some(&share));
         let allowed = own.filter(|segment| {
