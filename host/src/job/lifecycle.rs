@@ -15,6 +15,7 @@ use crate::config::pipeline::Pipeline;
 use crate::config::settings::{Settings, StoreSettings};
 use crate::connector::{Egress, sink, source};
 use crate::dataflow::control::RunControl;
+use crate::dataflow::encoder::Encoder;
 use crate::dataflow::queue::Capacity;
 use crate::dataflow::source_task::ReadLimits;
 use crate::dataflow::task::{FailureKind, TaskFailure};
@@ -286,6 +287,7 @@ impl Supervisor {
             let staged_max = self.options.settings.dataflow.uncommitted_bytes_max;
             Arc::new(RunControl::new(base.epoch, staged_max, on_dirty))
         };
+        let encoder = Encoder::start().map_err(|e| JobError::System(format!("no thread for encoding output: {e}")))?;
         let mut executor = Executor::new(self.job.plan.tasks, self.clock.clone());
         let report = {
             let sender = sender.clone();
@@ -296,6 +298,7 @@ impl Supervisor {
             record: &base,
             control: control.clone(),
             report,
+            encoder: &encoder,
             executor: &executor,
             clock: self.clock.clone(),
             board: &self.board,
