@@ -10,12 +10,12 @@ mod wasm_support;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use tidemill::bench::events::{Events, VALUE_BYTES, every_key};
 use tidemill::config::pipeline::Limits;
 use tidemill::operator::{Context, Operator, OperatorFactory, Subtask};
 use tidemill_storage::{Batch, EventTime};
 use wasm_support::{LIMITS, MAX_PARALLELISM};
 
-const VALUE: [u8; 100] = [b'v'; 100];
 const ALONE: Subtask = Subtask { index: 0, parallelism: 1, max_parallelism: MAX_PARALLELISM };
 
 /// An opened operator and its context.
@@ -43,26 +43,6 @@ impl Subject {
     }
 }
 
-/// A 13-byte key.
-fn key(i: u64) -> String {
-    format!("key-{i:09}")
-}
-
-/// Events with keys drawn evenly from `keys` and 100-byte values.
-fn batch(events: usize, keys: u64, seed: &mut u64) -> Batch {
-    let mut batch = Batch::default();
-    for i in 0..events {
-        // splitmix64: the same keys in every run
-        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = *seed;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let drawn = (x ^ (x >> 31)) % keys;
-        batch.push(EventTime(i as i64), Some(key(drawn).as_bytes()), Some(&VALUE));
-    }
-    batch
-}
-
 fn empty_call(criterion: &mut Criterion) {
     let mut subject = Subject::new("pass-through");
     let nothing = Batch::default();
@@ -72,9 +52,9 @@ fn empty_call(criterion: &mut Criterion) {
 fn pass_through(criterion: &mut Criterion) {
     let mut subject = Subject::new("pass-through");
     let mut group = criterion.benchmark_group("boundary/pass-through");
-    for events in [1_024, 4_096] {
-        let batch = batch(events, 1_000, &mut 1);
-        group.throughput(Throughput::Elements(events as u64));
+    for events in [1_024, 4_096_u64] {
+        let batch = Events::new(1_000).batch(events);
+        group.throughput(Throughput::Elements(events));
         group.bench_with_input(BenchmarkId::from_parameter(events), &batch, |bencher, batch| {
             bencher.iter(|| subject.call(batch));
         });
@@ -83,21 +63,16 @@ fn pass_through(criterion: &mut Criterion) {
 }
 
 fn keyed_count(criterion: &mut Criterion) {
-    const EVENTS: usize = 1_024;
+    const EVENTS: u64 = 1_024;
     let mut group = criterion.benchmark_group("boundary/keyed count");
     for keys in [1_000_u64, 1_000_000] {
         let mut subject = Subject::new("keyed-count");
         // Every key once, so that the map has its size before anything is measured.
-        let all: Vec<u64> = (0..keys).collect();
-        for some in all.chunks(4_096) {
-            let mut warm = Batch::default();
-            some.iter().for_each(|i| warm.push(EventTime(0), Some(key(*i).as_bytes()), Some(&VALUE)));
-            subject.call(&warm);
-        }
-        let mut seed = 7;
-        let batches: Vec<Batch> = (0..256).map(|_| batch(EVENTS, keys, &mut seed)).collect();
+        every_key(keys, VALUE_BYTES).for_each(|batch| subject.call(&batch));
+        let mut events = Events::new(keys);
+        let batches: Vec<Batch> = (0..256).map(|_| events.batch(EVENTS)).collect();
         let mut next = 0;
-        group.throughput(Throughput::Elements(EVENTS as u64));
+        group.throughput(Throughput::Elements(EVENTS));
         group.bench_function(BenchmarkId::from_parameter(format!("{keys} keys")), |bencher| {
             bencher.iter(|| {
                 subject.call(&batches[next % batches.len()]);

@@ -3,6 +3,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use tidemill::bench::events::key;
 use tidemill::operator::descriptor::StateKind;
 use tidemill::state::{ColumnView, KeyedState};
 use tidemill_storage::hash::{hash_key, key_group};
@@ -13,12 +14,8 @@ const MAX_PARALLELISM: u32 = 128;
 const BATCH: u64 = 1_024;
 const CALLS_PER_EPOCH: u64 = 64;
 
-fn key(number: u64) -> Vec<u8> {
-    format!("key-{number:08}").into_bytes()
-}
-
 fn filled(keys: u64) -> KeyedState {
-    let keys: Vec<Vec<u8>> = (0..keys).map(key).collect();
+    let keys: Vec<[u8; 12]> = (0..keys).map(key).collect();
     let mut builder = DeltaBuilder::with_capacity(keys.len());
     for key in &keys {
         builder.push(0, key_group(hash_key(key), MAX_PARALLELISM), key, &[], Change::Put(&[0; 8]));

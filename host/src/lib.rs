@@ -1,6 +1,7 @@
 //! Tidemill's host: sources, dataflow, the wasm boundary, checkpoints and the command line, over `tidemill-storage`.
 //! Layers and their arrows: docs/architecture.md.
 
+pub mod bench;
 pub mod checkpoint;
 pub mod clock;
 pub mod config;

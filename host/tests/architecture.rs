@@ -10,7 +10,7 @@ const SOURCES: [&str; 5] = ["storage", "host", "xtask", "guest-sdk", "examples"]
 const LINES_MAX: usize = 600;
 
 /// Which modules of the host each top-level module may name, besides itself and `clock`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("clock.rs", &[]),
     ("telemetry.rs", &[]),
     ("config", &[]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("wasm", &["config", "operator", "state"]),
     ("dataflow", &["config", "connector", "operator", "state"]),
     ("checkpoint", &["dataflow"]),
+    ("bench", &["config", "job", "operator", "state", "wasm"]),
 ];
 
 #[derive(Debug)]

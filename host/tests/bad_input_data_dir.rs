@@ -112,7 +112,7 @@ fn a_newer_format_is_refused_by_every_command_and_no_byte_is_changed() {
     std::fs::write(&format, "tidemill data directory, format 9\n").unwrap();
     let before = files(&world.data());
     let error = format!(
-        "data directory {}: the data has format 9, this program knows format 2: use a newer tidemill, nothing was changed",
+        "data directory {}: the data has format 9, this program knows format 3: use a newer tidemill, nothing was changed",
         world.data().display()
     );
     assert_eq!(world.run_fails(), error);

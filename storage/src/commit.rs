@@ -14,6 +14,8 @@ use bytes::Bytes;
 pub enum Part {
     /// A client's append.
     Append(Append),
+    /// Events of a writer, for any segments of one stream.
+    Write(Box<Write>),
     /// A pipeline's checkpoint.
     Epoch(Box<EpochCommit>),
     /// A named marker of an egress, compared and swapped, with an optional truncation of what it has consumed.
@@ -29,6 +31,38 @@ pub struct Append {
     pub segment: SegmentId,
     /// Encoded before they come here; their offsets are given at commit.
     pub chunks: Vec<EncodedChunk>,
+}
+
+/// Events of a writer, routed by key to any segments of one stream: all of them appear at once. Events that were routed before a
+/// scaling are led on to the successors by the committer, so that the order within a key is the order of the parts.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The stream, with the generation the writer knows.
+    pub stream: StreamRef,
+    /// The numbers of the events, when the writer is an idempotent one.
+    pub numbered: Option<Numbered>,
+    /// The events; the offsets of those of one segment follow each other.
+    pub appends: Vec<Append>,
+    /// Tails that must be as said, or the part is refused as `Conflict`; `Sealed` when a segment takes no more events.
+    pub expected_tails: Vec<(SegmentId, Offset)>,
+}
+
+/// What makes a writer's part safe to repeat: the numbers of its events. A part that is there already is accepted and adds
+/// nothing; a gap, an overlap and another content are `Invalid`; an older handle is `Fenced`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    /// The writer's id, 1 to 255 bytes.
+    pub writer: String,
+    /// The handle: see [`crate::Store::open_writer`].
+    pub handle: u64,
+    /// Number of the first event; a writer's events are counted from 1.
+    pub first: u64,
+    /// Number of the last one.
+    pub last: u64,
+    /// A digest of the contents of all events up to the last one, whatever the writer takes for it.
+    pub digest: u64,
+    /// When it was written, ms since the Unix epoch: a writer that is silent for too long is forgotten.
+    pub at_ms: i64,
 }
 
 /// Everything one epoch of one pipeline did.
@@ -79,4 +113,8 @@ pub struct MarkerSwap {
 pub struct Accepted {
     /// For each `Append` of the part in order: offset of its first event.
     pub first_offsets: Vec<Offset>,
+    /// For a [`Write`]: the epoch of the stream's segment set. A writer that knows an older one looks the stream up again.
+    pub epoch: u32,
+    /// For a [`Write`] with numbers: the writer's last number that is there.
+    pub last_number: u64,
 }

@@ -7,20 +7,21 @@
 //! 3. a stream's watermark, a segment's head and tail never go back, and head <= tail;
 //! 4. a blob is stored exactly while a manifest names it;
 //! 5. ids of streams, blobs and sealed files are never used twice;
-//! 6. the live counts of a sealed file are those of the index entries that name it.
+//! 6. the live counts of a sealed file are those of the index entries that name it;
+//! 7. the active segments of a stream tile the hash space, and only they take events.
 
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary};
-use crate::codec::chunk;
 use crate::commit::{Accepted, Append, EpochCommit, MarkerSwap, Part};
 use crate::error::{Error, Result};
 use crate::hash::MAX_PARALLELISM_MAX;
-use crate::ids::{Epoch, Generation, Incarnation, NAME_BYTES_MAX, Offset, Position, StreamId, StreamName};
+use crate::ids::{Epoch, Incarnation, NAME_BYTES_MAX, StreamName};
 use crate::manifest::{BlobEntry, BlobId, Location};
 use crate::overlay::{Changes, Overlay, Snapshot};
-use crate::row::{ChunkKey, FileRow, IndexEntry, PipelineRow, SegmentKey, SegmentRow, StreamRow, equal_ranges};
+use crate::row::{FileRow, PipelineRow};
 use crate::sealed::writer::Group;
-use crate::stream::{EncodedChunk, StreamConfig, StreamRef};
+use crate::stream::{StreamConfig, WriterState};
 use bytes::Bytes;
+pub(crate) use stream::StreamWork;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
 pub(crate) const FREED_CHUNKS_MAX: usize = 4_096;
@@ -32,6 +33,8 @@ pub(crate) enum Work {
     Part(Part),
     /// Create a stream; `exact` = an existing one must have this config.
     CreateStream { name: StreamName, config: StreamConfig, exact: bool, now_ms: i64 },
+    /// Change a stream as a whole.
+    Stream(StreamWork),
     /// Take the next incarnation.
     StartPipeline { name: String, max_parallelism: u32 },
     /// Put one blob in the place of several that lie side by side in a manifest.
@@ -47,6 +50,9 @@ pub(crate) enum Outcome {
     Started(Incarnation, Option<CheckpointRecord>),
     /// False: the manifest has changed meanwhile, nothing was done.
     Folded(bool),
+    Writer(WriterState),
+    /// How many chunks, or rows, went.
+    Freed(usize),
     /// How many chunks of the file the index names now; 0 = it has no row, unlink it.
     Sealed(u64),
 }
@@ -57,6 +63,7 @@ impl Work {
         let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
         match self {
             Work::Part(Part::Append(a)) => append(a),
+            Work::Part(Part::Write(w)) => w.appends.iter().map(append).sum(),
             Work::Part(Part::Epoch(e)) => {
                 e.outputs.iter().map(append).sum::<usize>()
                     + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
@@ -64,7 +71,7 @@ impl Work {
             }
             Work::Part(Part::Marker(m)) => m.value.len(),
             Work::Fold { blob, .. } => blob.len(),
-            Work::CreateStream { .. } | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+            Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
         }
     }
 
@@ -73,6 +80,7 @@ impl Work {
         let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len() as u64).sum::<u64>();
         match self {
             Work::Part(Part::Append(a)) => append(a),
+            Work::Part(Part::Write(w)) => w.appends.iter().map(append).sum(),
             Work::Part(Part::Epoch(e)) => e.outputs.iter().map(append).sum(),
             _ => 0,
         }
@@ -106,15 +114,17 @@ pub(crate) fn decide_group(
 fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Result<Outcome> {
     match work {
         Work::Part(Part::Append(append)) => {
-            let first = self::append(o, append)?;
-            Ok(Outcome::Accepted(Accepted { first_offsets: vec![first] }))
+            let first = append::append(o, append)?;
+            Ok(Outcome::Accepted(Accepted { first_offsets: vec![first], ..Accepted::default() }))
         }
+        Work::Part(Part::Write(write)) => writer::write(o, write).map(Outcome::Accepted),
         Work::Part(Part::Epoch(commit)) => epoch(o, commit, checkpoints_retained).map(Outcome::Accepted),
         Work::Part(Part::Marker(swap)) => {
             marker(o, swap)?;
             Ok(Outcome::Accepted(Accepted::default()))
         }
-        Work::CreateStream { name, config, exact, now_ms } => create_stream(o, name, *config, *exact, *now_ms),
+        Work::CreateStream { name, config, exact, now_ms } => stream::create(o, name, *config, *exact, *now_ms),
+        Work::Stream(work) => stream::change(o, work),
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
@@ -126,65 +136,6 @@ fn check_name(what: &str, name: &str) -> Result<()> {
         return Err(Error::invalid(format!("{what} name {name:?}: 1 to {NAME_BYTES_MAX} bytes")));
     }
     Ok(())
-}
-
-fn stream_row(o: &Overlay<'_>, stream: StreamRef) -> Result<StreamRow> {
-    let row = o
-        .stream(stream.id)?
-        .ok_or_else(|| Error::invalid(format!("stream {} does not exist here: look it up by name again", stream.id)))?;
-    if row.generation != stream.generation {
-        return Err(Error::truncated(format!(
-            "stream {} is in generation {}, not {}: it was created anew; look it up by name again",
-            row.name, row.generation, stream.generation
-        )));
-    }
-    Ok(row)
-}
-
-fn segment_row(o: &Overlay<'_>, stream: &StreamRow, key: SegmentKey) -> Result<SegmentRow> {
-    o.segment(key)?.ok_or_else(|| Error::invalid(format!("stream {} has no segment {}", stream.name, key.segment)))
-}
-
-fn index_entry(stream: &StreamRow, chunk: &EncodedChunk) -> Result<IndexEntry> {
-    let header = chunk::decode_header(&chunk.bytes)
-        .map_err(|e| Error::invalid(format!("append to stream {}: {e}; use encode_chunk", stream.name)))?;
-    let told = (chunk.events, chunk.raw_bytes, chunk.min_time, chunk.max_time);
-    if told != (header.events, header.raw_bytes, header.min_time, header.max_time) {
-        return Err(Error::invalid(format!(
-            "append to stream {}: a chunk says otherwise than its header; use encode_chunk",
-            stream.name
-        )));
-    }
-    Ok(IndexEntry {
-        location: Location::Hot,
-        events: header.events,
-        bytes: chunk.bytes.len() as u32,
-        raw_bytes: header.raw_bytes,
-        min_time: header.min_time,
-        max_time: header.max_time,
-        crc: header.crc,
-    })
-}
-
-/// Gives the chunks their offsets; answers the first.
-fn append(o: &mut Overlay<'_>, append: &Append) -> Result<Offset> {
-    let stream = stream_row(o, append.stream)?;
-    let segment = SegmentKey { stream: append.stream.id, segment: append.segment };
-    let mut row = segment_row(o, &stream, segment)?;
-    let first = row.tail;
-    for chunk in &append.chunks {
-        let entry = index_entry(&stream, chunk)?;
-        o.changes.chunks.insert(ChunkKey { segment, first: row.tail }, (entry, Some(chunk.bytes.clone())));
-        o.changes.hot_bytes += i64::from(entry.bytes);
-        row.tail = row.tail.plus(u64::from(entry.events));
-        row.chunks += 1;
-        row.bytes += u64::from(entry.bytes);
-        row.raw_bytes += u64::from(entry.raw_bytes);
-    }
-    if !append.chunks.is_empty() {
-        o.changes.segments.insert(segment, row);
-    }
-    Ok(first)
 }
 
 fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<Accepted> {
@@ -216,7 +167,7 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<A
         CheckpointSummary { record: commit.record.clone(), state_bytes: 0, output_bytes: 0, output_events: 0 };
     let mut accepted = Accepted::default();
     for output in &commit.outputs {
-        accepted.first_offsets.push(append(o, output)?);
+        accepted.first_offsets.push(append::follow(o, output)?);
         for chunk in &output.chunks {
             summary.output_bytes += chunk.bytes.len() as u64;
             summary.output_events += u64::from(chunk.events);
@@ -231,7 +182,7 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<A
         o.changes.manifests.insert((pipeline.clone(), delta.operator.clone()), manifest);
     }
     for (stream, watermark) in &commit.stream_watermarks {
-        let mut row = stream_row(o, *stream)?;
+        let mut row = append::stream_row(o, *stream)?;
         if row.watermark.is_none_or(|old| old < *watermark) {
             row.watermark = Some(*watermark);
             o.changes.streams.insert(stream.id, row);
@@ -270,68 +221,7 @@ fn marker(o: &mut Overlay<'_>, swap: &MarkerSwap) -> Result<()> {
         )));
     }
     o.changes.markers.insert(swap.name.clone(), swap.value.clone());
-    swap.truncate.iter().try_for_each(|position| truncate(o, position))
-}
-
-/// Moves the head up to a position and frees the chunks that lie wholly below it.
-fn truncate(o: &mut Overlay<'_>, to: &Position) -> Result<()> {
-    let stream = stream_row(o, StreamRef { id: to.stream, generation: to.generation })?;
-    let segment = SegmentKey { stream: to.stream, segment: to.segment };
-    let mut row = segment_row(o, &stream, segment)?;
-    if to.offset > row.tail {
-        return Err(Error::invalid(format!(
-            "truncation of stream {}, segment {} at offset {}: the tail is {}",
-            stream.name, to.segment, to.offset, row.tail
-        )));
-    }
-    row.head = row.head.max(to.offset);
-    for (first, entry) in o.oldest_chunks(segment, FREED_CHUNKS_MAX)? {
-        if first.plus(u64::from(entry.events)) > row.head {
-            break;
-        }
-        let key = ChunkKey { segment, first };
-        o.changes.chunks.remove(&key);
-        o.changes.dropped_chunks.insert(key);
-        seal::dropped(o, segment, &entry)?;
-        row.chunks = row.chunks.saturating_sub(1);
-        row.bytes = row.bytes.saturating_sub(u64::from(entry.bytes));
-        row.raw_bytes = row.raw_bytes.saturating_sub(u64::from(entry.raw_bytes));
-    }
-    o.changes.segments.insert(segment, row);
-    Ok(())
-}
-
-fn create_stream(
-    o: &mut Overlay<'_>,
-    name: &StreamName,
-    config: StreamConfig,
-    exact: bool,
-    now_ms: i64,
-) -> Result<Outcome> {
-    let done = Ok(Outcome::Accepted(Accepted::default()));
-    config.check().map_err(|e| e.context(format!("stream {name}")))?;
-    if let Some(id) = o.stream_id(name)? {
-        let row = o.stream(id)?.ok_or_else(|| Error::corrupt(format!("stream {name} has a name but no row")))?;
-        if exact && row.segments.len() != config.segments as usize {
-            return Err(Error::invalid(format!(
-                "stream {name} exists with {} segments, not {}: leave the count out, or choose another name",
-                row.segments.len(),
-                config.segments
-            )));
-        }
-        return done;
-    }
-    let id = o.next_stream()?;
-    o.changes.next_stream = Some(StreamId(id.0 + 1));
-    let segments = equal_ranges(config.segments);
-    for range in &segments {
-        o.changes.segments.insert(SegmentKey { stream: id, segment: range.id }, SegmentRow::default());
-    }
-    o.changes.names.insert(name.clone(), id);
-    let row =
-        StreamRow { name: name.clone(), generation: Generation(1), created_at_ms: now_ms, watermark: None, segments };
-    o.changes.streams.insert(id, row);
-    done
+    swap.truncate.iter().try_for_each(|position| stream::truncate_at(o, position))
 }
 
 fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Result<Outcome> {
@@ -372,7 +262,11 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
     Ok(Outcome::Folded(true))
 }
 
+mod append;
+mod scale;
 mod seal;
+mod stream;
+mod writer;
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ pub struct TierBytes {
 pub struct StreamSizes {
     /// The stream.
     pub name: StreamName,
-    /// Segments.
+    /// Segments that are there, those sealed by a scaling included.
     pub segments: u64,
     /// Events that can be read.
     pub events: u64,
@@ -90,15 +90,15 @@ pub(crate) fn describe(snapshot: &RedbSnapshot) -> Result<StoreDescription> {
     let mut out = StoreDescription::default();
     for info in stream::list(snapshot)? {
         let mut sizes = StreamSizes {
-            name: info.name,
-            segments: info.segments.len() as u64,
+            name: info.name.clone(),
+            segments: info.all_segments().count() as u64,
             events: 0,
             chunks: 0,
             sealed_chunks: 0,
             bytes: TierBytes::default(),
             raw_bytes: 0,
         };
-        for segment in &info.segments {
+        for segment in info.all_segments() {
             let key = SegmentKey { stream: info.stream.id, segment: segment.id };
             let sealed = snapshot.sealed_segment(key)?.unwrap_or_default();
             sizes.events += segment.tail.0.saturating_sub(segment.head.0);

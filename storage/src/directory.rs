@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/LOCK      locked by the owner for as long as it runs; text: the owner's process id
-//! DIR/FORMAT    text: "tidemill data directory, format 2"
+//! DIR/FORMAT    text: "tidemill data directory, format 3"
 //! DIR/hot.redb  everything that changes (schema.rs)
 //! DIR/sealed/   files of chunks (sealed/)
 //! ```

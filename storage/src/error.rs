@@ -13,6 +13,10 @@ pub enum Kind {
     Fenced,
     /// Truncated or of another generation: the position no longer stands for anything.
     Truncated,
+    /// Somebody else was first: what was expected is no longer so; read it again, then decide anew.
+    Conflict,
+    /// The segment takes no more events, others have its place: look the stream up again and route by key.
+    Sealed,
     /// Passing: the outcome of a commit may be unknown; reopen, look, retry.
     Unavailable,
     /// The disk is full or a quota is used up; make room, then go on as after [`Kind::Unavailable`]: the outcome of a
@@ -71,6 +75,8 @@ impl Error {
         not_found => NotFound,
         fenced => Fenced,
         truncated => Truncated,
+        conflict => Conflict,
+        sealed => Sealed,
         unavailable => Unavailable,
         full => Full,
         corrupt => Corrupt,

@@ -1,11 +1,17 @@
 //! The format of a store: made with it, checked before anything else is touched, and brought up to date. `shared.rs`
 //! calls this on every opening; the names are `schema.rs`'s.
 
+use crate::codec::{decode_row, encode_row};
 use crate::error::{Error, Result};
 use crate::hash::HASH_NAME;
+use crate::ids::{Generation, StreamName};
 use crate::redb_io::{begin_write, read_error, write_error};
+use crate::row::{SegmentRange, StreamRow};
 use crate::schema;
-use redb::{Database, ReadTransaction};
+use crate::stream::StreamState;
+use crate::time::EventTime;
+use redb::{Database, ReadTransaction, ReadableTable, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
 /// Checks that this program may use the store; gives its format.
 pub(crate) fn check_format(txn: &ReadTransaction) -> Result<u32> {
@@ -70,16 +76,53 @@ pub(crate) fn initialise(db: &Database) -> Result<()> {
     txn.commit().map_err(write_error)
 }
 
-/// Brings a store of format 1 to this one, in one transaction: nothing that is there changes its bytes.
-pub(crate) fn upgrade(db: &Database) -> Result<()> {
+/// Brings a store of an older format to this one, in one transaction.
+pub(crate) fn upgrade(db: &Database, from: u32) -> Result<()> {
     let txn = begin_write(db)?;
+    if from < 3 {
+        streams_of_format_2(&txn)?;
+    }
     {
         let mut meta = txn.open_table(schema::META).map_err(write_error)?;
-        meta.insert(schema::META_NEXT_FILE, &1u64.to_le_bytes()[..]).map_err(write_error)?;
+        if from < 2 {
+            meta.insert(schema::META_NEXT_FILE, &1u64.to_le_bytes()[..]).map_err(write_error)?;
+        }
         meta.insert(schema::META_FORMAT, &schema::FORMAT_VERSION.to_le_bytes()[..]).map_err(write_error)?;
         for table in schema::ALL {
             txn.open_table(table).map_err(write_error)?;
         }
     }
     txn.commit().map_err(write_error)
+}
+
+/// A row of `streams` in formats 1 and 2, where streams had one set of segments for life.
+#[derive(Serialize, Deserialize)]
+struct StreamRow2 {
+    name: StreamName,
+    generation: Generation,
+    created_at_ms: i64,
+    watermark: Option<EventTime>,
+    segments: Vec<SegmentRange>,
+}
+
+/// A row that cannot be read stays as it is: `check` and whoever needs the stream name the damage.
+fn streams_of_format_2(txn: &WriteTransaction) -> Result<()> {
+    let mut table = txn.open_table(schema::STREAMS).map_err(write_error)?;
+    let mut rows = Vec::new();
+    for item in table.iter().map_err(read_error)? {
+        let (key, value) = item.map_err(read_error)?;
+        let Ok(StreamRow2 { name, generation, created_at_ms, watermark, segments }) =
+            decode_row(value.value(), || "the row of a stream".into())
+        else {
+            continue;
+        };
+        let next_segment = segments.len() as u32;
+        let state = StreamState::Active;
+        let row = StreamRow { name, generation, created_at_ms, watermark, state, epoch: 0, next_segment, segments };
+        rows.push((key.value().to_vec(), encode_row(&row)?));
+    }
+    for (key, row) in rows {
+        table.insert(&key[..], &row[..]).map_err(write_error)?;
+    }
+    Ok(())
 }

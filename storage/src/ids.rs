@@ -48,6 +48,20 @@ number!(
     KeyGroup(u32)
 );
 
+impl SegmentId {
+    /// The epoch of the segment set that it was made with.
+    #[must_use]
+    pub fn epoch(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Its number in the stream; never used twice in a generation.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 impl Offset {
     /// The offset `events` later.
     #[must_use]

@@ -58,6 +58,7 @@ pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use sealed::{MoverStatus, SealReport, Tier};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
-    Appender, EncodedChunk, ReadChunk, SegmentInfo, StreamConfig, StreamInfo, StreamRef, decode_chunk, encode_chunk,
+    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,
+    StreamCut, StreamInfo, StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
 };
 pub use time::EventTime;

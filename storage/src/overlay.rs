@@ -4,10 +4,11 @@
 //! the part is accepted; `redb_io.rs` is the lowest snapshot and writes the group's changes. Pure: no redb in here.
 
 use crate::error::Result;
-use crate::ids::{Epoch, Offset, StreamId, StreamName};
+use crate::ids::{Epoch, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::{BlobId, Manifest};
 use crate::row::{
-    CheckpointRow, ChunkKey, FileRow, IndexEntry, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow,
+    CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow,
+    StreamRow, WriterRow,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,11 @@ pub(crate) trait Snapshot {
     fn index_entry(&self, key: ChunkKey) -> Result<Option<IndexEntry>>;
     fn file(&self, file: u64) -> Result<Option<FileRow>>;
     fn sealed_segment(&self, key: SegmentKey) -> Result<Option<SealedSegmentRow>>;
+    fn past_segment(&self, key: SegmentKey) -> Result<Option<PastRow>>;
+    /// Those of a stream, by id.
+    fn past_segments(&self, stream: StreamId) -> Result<Vec<(SegmentId, PastRow)>>;
+    fn writer(&self, stream: StreamId, writer: &str) -> Result<Option<WriterRow>>;
+    fn writer_names(&self, stream: StreamId) -> Result<BTreeSet<String>>;
     fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>>;
     fn checkpoint(&self, pipeline: &str, epoch: Epoch) -> Result<Option<CheckpointRow>>;
     /// Epochs with a checkpoint record.
@@ -36,6 +42,9 @@ pub(crate) trait Snapshot {
 /// A schedule's place: pipeline, epoch, operator, subtask.
 pub(crate) type ScheduleKey = (String, Epoch, String, u32);
 
+/// A writer's place: stream, id.
+pub(crate) type WriterKey = (StreamId, String);
+
 /// What a group of parts writes. Invariant: a key is never both put and dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
@@ -49,6 +58,11 @@ pub(crate) struct Changes {
     /// With their names: the files are unlinked when this is committed.
     pub(crate) dropped_files: BTreeMap<u64, String>,
     pub(crate) sealed_segments: BTreeMap<SegmentKey, SealedSegmentRow>,
+    pub(crate) past_segments: BTreeMap<SegmentKey, PastRow>,
+    /// All rows of these segments go; they have no chunks.
+    pub(crate) dropped_segments: BTreeSet<SegmentKey>,
+    pub(crate) writers: BTreeMap<WriterKey, WriterRow>,
+    pub(crate) dropped_writers: BTreeSet<WriterKey>,
     /// How the bytes of all hot chunks change.
     pub(crate) hot_bytes: i64,
     pub(crate) pipelines: BTreeMap<String, PipelineRow>,
@@ -75,6 +89,10 @@ impl Changes {
             && self.files.is_empty()
             && self.dropped_files.is_empty()
             && self.sealed_segments.is_empty()
+            && self.past_segments.is_empty()
+            && self.dropped_segments.is_empty()
+            && self.writers.is_empty()
+            && self.dropped_writers.is_empty()
             && self.pipelines.is_empty()
             && self.checkpoints.is_empty()
             && self.dropped_checkpoints.is_empty()
@@ -83,6 +101,24 @@ impl Changes {
             && self.blobs.is_empty()
             && self.dropped_blobs.is_empty()
             && self.markers.is_empty()
+    }
+
+    /// Takes a segment out that has no chunks any more.
+    pub(crate) fn drop_segment(&mut self, key: SegmentKey) {
+        self.segments.remove(&key);
+        self.sealed_segments.remove(&key);
+        self.past_segments.remove(&key);
+        self.dropped_segments.insert(key);
+    }
+
+    pub(crate) fn put_writer(&mut self, key: WriterKey, row: WriterRow) {
+        self.dropped_writers.remove(&key);
+        self.writers.insert(key, row);
+    }
+
+    pub(crate) fn drop_writer(&mut self, key: WriterKey) {
+        self.writers.remove(&key);
+        self.dropped_writers.insert(key);
     }
 
     /// Takes in the changes of a part that was decided on top of these.
@@ -110,6 +146,11 @@ impl Changes {
             self.dropped_files.insert(file, name);
         }
         self.sealed_segments.extend(upper.sealed_segments);
+        self.past_segments.extend(upper.past_segments);
+        // Ids of segments are never used again, so nothing brings one back.
+        upper.dropped_segments.into_iter().for_each(|key| self.drop_segment(key));
+        upper.dropped_writers.into_iter().for_each(|key| self.drop_writer(key));
+        upper.writers.into_iter().for_each(|(key, row)| self.put_writer(key, row));
         self.hot_bytes += upper.hot_bytes;
         put_and_drop(&mut self.blobs, &mut self.dropped_blobs, upper.blobs, upper.dropped_blobs);
         for (pipeline, epoch) in &upper.dropped_checkpoints {
@@ -163,6 +204,9 @@ impl Snapshot for Overlay<'_> {
     }
 
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>> {
+        if self.changes.dropped_segments.contains(&key) {
+            return Ok(None);
+        }
         self.changes.segments.get(&key).map_or_else(|| self.base.segment(key), |row| Ok(Some(*row)))
     }
 
@@ -194,7 +238,41 @@ impl Snapshot for Overlay<'_> {
     }
 
     fn sealed_segment(&self, key: SegmentKey) -> Result<Option<SealedSegmentRow>> {
+        if self.changes.dropped_segments.contains(&key) {
+            return Ok(None);
+        }
         self.changes.sealed_segments.get(&key).map_or_else(|| self.base.sealed_segment(key), |row| Ok(Some(*row)))
+    }
+
+    fn past_segment(&self, key: SegmentKey) -> Result<Option<PastRow>> {
+        if self.changes.dropped_segments.contains(&key) {
+            return Ok(None);
+        }
+        self.changes.past_segments.get(&key).map_or_else(|| self.base.past_segment(key), |row| Ok(Some(row.clone())))
+    }
+
+    fn past_segments(&self, stream: StreamId) -> Result<Vec<(SegmentId, PastRow)>> {
+        let mut rows: BTreeMap<SegmentId, PastRow> = self.base.past_segments(stream)?.into_iter().collect();
+        let key = |segment| SegmentKey { stream, segment };
+        let own = self.changes.past_segments.range(key(SegmentId(0))..=key(SegmentId(u64::MAX)));
+        rows.extend(own.map(|(k, row)| (k.segment, row.clone())));
+        rows.retain(|segment, _| !self.changes.dropped_segments.contains(&key(*segment)));
+        Ok(rows.into_iter().collect())
+    }
+
+    fn writer(&self, stream: StreamId, writer: &str) -> Result<Option<WriterRow>> {
+        let key = (stream, writer.to_string());
+        if self.changes.dropped_writers.contains(&key) {
+            return Ok(None);
+        }
+        self.changes.writers.get(&key).map_or_else(|| self.base.writer(stream, writer), |row| Ok(Some(row.clone())))
+    }
+
+    fn writer_names(&self, stream: StreamId) -> Result<BTreeSet<String>> {
+        let mut names = self.base.writer_names(stream)?;
+        names.extend(self.changes.writers.keys().filter(|key| key.0 == stream).map(|key| key.1.clone()));
+        names.retain(|name| !self.changes.dropped_writers.contains(&(stream, name.clone())));
+        Ok(names)
     }
 
     fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>> {

@@ -5,13 +5,15 @@ use crate::codec::{
     after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_blob_key, decode_chunk_key,
     decode_file_key, decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key,
     manifest_key_operator, schedule_key, schedule_key_owner, segment_key, stream_key, text_key, text_prefix,
+    writer_key,
 };
 use crate::error::{Error, Kind, Result};
-use crate::ids::{Epoch, Offset, StreamId, StreamName};
+use crate::ids::{Epoch, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::{BlobEntry, BlobId, Location, Manifest};
 use crate::overlay::{Changes, Snapshot};
 use crate::row::{
-    CheckpointRow, ChunkKey, FileRow, IndexEntry, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow,
+    CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow,
+    StreamRow, WriterRow,
 };
 use crate::schema::{self, BytesTable};
 use bytes::Bytes;
@@ -272,6 +274,10 @@ fn segment_name(key: SegmentKey) -> String {
     format!("the row of stream {}, segment {}", key.stream, key.segment)
 }
 
+fn past_name(key: SegmentKey) -> String {
+    format!("the row of stream {}, sealed segment {}", key.stream, key.segment)
+}
+
 fn index_name(key: ChunkKey) -> String {
     format!("index entry of stream {}, segment {}, offset {}", key.segment.stream, key.segment.segment, key.first)
 }
@@ -301,6 +307,33 @@ impl Snapshot for RedbSnapshot {
         self.row(schema::SEALED_SEGMENTS, &segment_key(key), || {
             format!("the sealed part of stream {}, segment {}", key.stream, key.segment)
         })
+    }
+
+    fn past_segment(&self, key: SegmentKey) -> Result<Option<PastRow>> {
+        self.row(schema::PAST_SEGMENTS, &segment_key(key), || past_name(key))
+    }
+
+    fn past_segments(&self, stream: StreamId) -> Result<Vec<(SegmentId, PastRow)>> {
+        let mut out = Vec::new();
+        self.scan_prefix(schema::PAST_SEGMENTS, &stream_key(stream), |(key, value)| {
+            let key = decode_segment_key(key)?;
+            out.push((key.segment, decode_row(value, || past_name(key))?));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    fn writer(&self, stream: StreamId, writer: &str) -> Result<Option<WriterRow>> {
+        self.row(schema::WRITERS, &writer_key(stream, writer), || format!("writer {writer} of stream {stream}"))
+    }
+
+    fn writer_names(&self, stream: StreamId) -> Result<BTreeSet<String>> {
+        let mut out = BTreeSet::new();
+        self.scan_prefix(schema::WRITERS, &stream_key(stream), |(key, _)| {
+            out.insert(decode_text_key(key.get(8..).unwrap_or_default())?.to_string());
+            Ok(true)
+        })?;
+        Ok(out)
     }
 
     fn oldest_chunks(&self, key: SegmentKey, limit: usize) -> Result<Vec<(Offset, IndexEntry)>> {
@@ -429,6 +462,12 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     put_rows(&txn, schema::SEALED_FILES, changes.files.iter().map(|(k, v)| (file_key(*k), v)))?;
     remove_all(&txn, schema::SEALED_FILES, changes.dropped_files.keys().map(|k| file_key(*k)))?;
     put_rows(&txn, schema::SEALED_SEGMENTS, changes.sealed_segments.iter().map(|(k, v)| (segment_key(*k), v)))?;
+    put_rows(&txn, schema::PAST_SEGMENTS, changes.past_segments.iter().map(|(k, v)| (segment_key(*k), v)))?;
+    for table in [schema::SEGMENTS, schema::SEALED_SEGMENTS, schema::PAST_SEGMENTS] {
+        remove_all(&txn, table, changes.dropped_segments.iter().map(|k| segment_key(*k)))?;
+    }
+    remove_all(&txn, schema::WRITERS, changes.dropped_writers.iter().map(|(s, w)| writer_key(*s, w)))?;
+    put_rows(&txn, schema::WRITERS, changes.writers.iter().map(|((s, w), v)| (writer_key(*s, w), v)))?;
     put_rows(&txn, schema::PIPELINES, changes.pipelines.iter().map(|(k, v)| (text_key(k), v)))?;
     let checkpoints = changes.checkpoints.iter().map(|((p, e), v)| (checkpoint_key(p, *e), v));
     put_rows(&txn, schema::CHECKPOINTS, checkpoints)?;

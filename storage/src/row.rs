@@ -3,6 +3,7 @@
 use crate::checkpoint::CheckpointSummary;
 use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;
+use crate::stream::StreamState;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +14,37 @@ pub(crate) struct StreamRow {
     pub(crate) generation: Generation,
     pub(crate) created_at_ms: i64,
     pub(crate) watermark: Option<EventTime>,
-    /// In the order of their ranges; together they tile the hash space.
+    pub(crate) state: StreamState,
+    /// Of the segment set: each scaling makes the next one.
+    pub(crate) epoch: u32,
+    /// Number of the next segment that a scaling makes.
+    pub(crate) next_segment: u32,
+    /// Those that take events, in the order of their ranges; together they tile the hash space.
     pub(crate) segments: Vec<SegmentRange>,
+}
+
+impl StreamRow {
+    pub(crate) fn is_active(&self, segment: SegmentId) -> bool {
+        self.segments.iter().any(|s| s.id == segment)
+    }
+
+    /// Whether there is or was such a segment.
+    pub(crate) fn was_made(&self, segment: SegmentId) -> bool {
+        segment.epoch() <= self.epoch && segment.number() < self.next_segment
+    }
+}
+
+/// A segment that a scaling sealed; its events may still be there. Those of a segment without such a row, once made and not
+/// active, are all truncated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PastRow {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+    /// The epoch of the segment set that came with its successors.
+    pub(crate) sealed_in: u32,
+    pub(crate) sealed_at_ms: i64,
+    /// In the order of their ranges.
+    pub(crate) successors: Vec<SegmentId>,
 }
 
 /// What a segment owns: hashes `low..=high`.
@@ -55,6 +85,20 @@ pub(crate) struct SegmentRow {
     pub(crate) chunks: u64,
     pub(crate) bytes: u64,
     pub(crate) raw_bytes: u64,
+}
+
+/// An idempotent writer of a stream. Invariant: `recent` ends with (last, digest) unless last is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WriterRow {
+    /// Counts the openings.
+    pub(crate) handle: u64,
+    /// Number of the last event that is there.
+    pub(crate) last: u64,
+    pub(crate) digest: u64,
+    /// Last sign of life.
+    pub(crate) at_ms: i64,
+    /// Ends and digests of the newest parts.
+    pub(crate) recent: Vec<(u64, u64)>,
 }
 
 /// What the index knows of a chunk without reading it.

@@ -2,13 +2,14 @@
 //!
 //! FORMAT_VERSION counts changes that an older program would misread. The `meta` table and its keys `format` and
 //! `hash` keep their encoding for ever, so that any program can tell whether it may open a store.
-//! Format 2 added `next_file`, `sealed_files` and `sealed_segments`; a store of format 1 is brought to 2 when it is opened.
+//! Format 2 added `next_file`, `sealed_files` and `sealed_segments`. Format 3 gave the rows of `streams` their state and the
+//! epochs of the segment set, and added `past_segments`. A store of an older format is brought to this one when it is opened.
 //! Retired names (never to be used again): none yet.
 
 use redb::TableDefinition;
 
 /// The format this program reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// The oldest format that this program opens, and brings to its own.
 pub const FORMAT_VERSION_OLDEST: u32 = 1;
 
@@ -16,7 +17,7 @@ pub const FORMAT_VERSION_OLDEST: u32 = 1;
 pub const HOT_FILE: &str = "hot.redb";
 /// The file whose lock is the ownership of a data directory; holds the owner's process id.
 pub const LOCK_FILE: &str = "LOCK";
-/// Text file that tells the format before redb is touched: `tidemill data directory, format 2`.
+/// Text file that tells the format before redb is touched: `tidemill data directory, format 3`.
 pub const FORMAT_FILE: &str = "FORMAT";
 
 pub(crate) type BytesTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -64,8 +65,14 @@ pub(crate) const SEALED_FILES: BytesTable = TableDefinition::new("sealed_files")
 /// (stream, segment) -> [`crate::row::SealedSegmentRow`]; none = nothing of it was ever sealed.
 pub(crate) const SEALED_SEGMENTS: BytesTable = TableDefinition::new("sealed_segments");
 
+/// (stream, segment) -> [`crate::row::PastRow`]: segments that a scaling sealed and that are not wholly truncated.
+pub(crate) const PAST_SEGMENTS: BytesTable = TableDefinition::new("past_segments");
+
+/// (stream, writer) -> [`crate::row::WriterRow`].
+pub(crate) const WRITERS: BytesTable = TableDefinition::new("writers");
+
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 13] = [
+pub(crate) const ALL: [BytesTable; 15] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -79,4 +86,6 @@ pub(crate) const ALL: [BytesTable; 13] = [
     MARKERS,
     SEALED_FILES,
     SEALED_SEGMENTS,
+    PAST_SEGMENTS,
+    WRITERS,
 ];

@@ -111,7 +111,7 @@ impl Shared {
         })?;
         let format = check_format(&database.begin_read().map_err(|e| redb_error("opening the store", e))?)?;
         if format != FORMAT_VERSION {
-            upgrade(&database)?;
+            upgrade(&database, format)?;
         }
         Ok(database)
     }

@@ -401,6 +401,8 @@ impl Store {
     }
 }
 
+mod streams;
+
 fn accepted(outcome: Outcome) -> Result<Accepted> {
     match outcome {
         Outcome::Accepted(accepted) => Ok(accepted),

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use support::*;
-use tidemill_storage::schema::{FORMAT_FILE, HOT_FILE, LOCK_FILE};
+use tidemill_storage::schema::{FORMAT_FILE, FORMAT_VERSION, HOT_FILE, LOCK_FILE};
 use tidemill_storage::*;
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -43,6 +43,8 @@ fn a_second_owner_is_refused_until_the_first_closes() {
     Store::open(dir.path(), StoreOptions::default()).unwrap();
 }
 
+const NEWER: u32 = FORMAT_VERSION + 1;
+
 #[test]
 fn a_newer_format_is_refused_and_nothing_is_changed() {
     let dir = tempfile::tempdir().unwrap();
@@ -50,7 +52,7 @@ fn a_newer_format_is_refused_and_nothing_is_changed() {
     let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
     let database = redb::Database::open(dir.path().join(HOT_FILE)).unwrap();
     let txn = database.begin_write().unwrap();
-    txn.open_table(meta).unwrap().insert("format", &3u32.to_le_bytes()[..]).unwrap();
+    txn.open_table(meta).unwrap().insert("format", &NEWER.to_le_bytes()[..]).unwrap();
     txn.commit().unwrap();
     drop(database);
 
@@ -58,12 +60,12 @@ fn a_newer_format_is_refused_and_nothing_is_changed() {
         let before = files(dir.path());
         let error = Store::open(dir.path(), StoreOptions::default()).unwrap_err();
         assert_eq!(error.kind(), Kind::Refused, "{error}");
-        assert!(error.to_string().contains("format 3"), "{error}");
+        assert!(error.to_string().contains(&format!("format {NEWER}")), "{error}");
         assert!(error.to_string().contains("newer tidemill"), "{error}");
         assert!(files(dir.path()) == before, "a byte was changed");
     };
     refused();
-    std::fs::write(dir.path().join(FORMAT_FILE), "tidemill data directory, format 3\n").unwrap();
+    std::fs::write(dir.path().join(FORMAT_FILE), format!("tidemill data directory, format {NEWER}\n")).unwrap();
     refused();
     // Even a redb file that nobody can read is not looked at then.
     std::fs::write(dir.path().join(HOT_FILE), "from the future").unwrap();

@@ -1,7 +1,9 @@
 //! The command line as types: clap fills these, `cli/mod.rs` hands each to the file of its command.
 
+mod bench;
 mod data;
 
+pub(crate) use bench::*;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use data::*;
 use std::path::PathBuf;
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Run pipelines until their input ends or Ctrl-C; a further run goes on where this one committed
     Run(RunArgs),
+    /// Run the standing workloads and print each beside what the machine gives without Tidemill
+    Bench(BenchArgs),
     #[command(flatten)]
     Data(DataCommand),
 }

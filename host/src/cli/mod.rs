@@ -4,6 +4,7 @@
 
 mod access;
 mod args;
+mod bench;
 mod build;
 mod checkpoint;
 mod control;
@@ -41,6 +42,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Validate(args) => validate::run(&args.pipeline, &args.settings, &output),
         Command::Run(args) => run::run(args, &output),
+        Command::Bench(args) => bench::run(args, &output),
         Command::Data(command) => return data::run(command, &output).into(),
     };
     output.conclude(done).into()

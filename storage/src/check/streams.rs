@@ -9,7 +9,7 @@ use crate::redb_io::RedbSnapshot;
 use crate::row::{ChunkKey, IndexEntry, SegmentKey, SegmentRow, StreamRow};
 use crate::sealed::SEALED_FOLDER;
 use crate::sealed::reader::Failure;
-use crate::stream::{self, Place};
+use crate::stream::{self, Place, StreamState};
 use std::collections::BTreeMap;
 
 /// Index entries, and at most this much of their bytes, that one snapshot gives.
@@ -47,9 +47,10 @@ impl Checker<'_> {
                     if let Some(why) = bad_stream(&row, &name) {
                         self.fault(at(why));
                     }
-                    for range in &row.segments {
+                    for range in row.segments.iter().filter(|_| row.state != StreamState::Deleted) {
                         self.segment(&name.to_string(), SegmentKey { stream: id, segment: range.id })?;
                     }
+                    self.past_segments(&name, id, &row)?;
                 }
                 Ok(None) => self.fault(at("its row is missing; restore a backup".into())),
                 Err(e) if passing(&e) => return Err(e),
@@ -64,6 +65,34 @@ impl Checker<'_> {
                 let stream = Some(format!("#{}", key.stream));
                 let what = "a segment of a stream that does not exist".to_string();
                 self.fault(Fault { stream, segment: Some(key.segment), what, ..Fault::default() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Segments sealed by scalings: each range lies in those of its successors as far as these are there.
+    fn past_segments(&mut self, name: &StreamName, id: StreamId, row: &StreamRow) -> Result<()> {
+        let past = match self.shared.read(|snapshot| snapshot.past_segments(id)) {
+            Ok(past) => past,
+            Err(e) if passing(&e) => return Err(e),
+            Err(e) => {
+                self.fault(Fault { stream: Some(name.to_string()), what: e.to_string(), ..Fault::default() });
+                return Ok(());
+            }
+        };
+        for (segment, sealed) in past {
+            let fits = sealed.low <= sealed.high
+                && sealed.sealed_in <= row.epoch
+                && segment.epoch() < sealed.sealed_in
+                && !row.is_active(segment)
+                && !sealed.successors.is_empty()
+                && sealed.successors.iter().all(|s| s.epoch() == sealed.sealed_in && row.was_made(*s));
+            if !fits {
+                let what = "its successors are not those of a scaling; restore a backup".to_string();
+                self.fault(Fault { stream: Some(name.to_string()), segment: Some(segment), what, ..Fault::default() });
+            }
+            if row.state != StreamState::Deleted {
+                self.segment(&name.to_string(), SegmentKey { stream: id, segment })?;
             }
         }
         Ok(())

@@ -72,6 +72,11 @@ pub(crate) fn stream_key(id: StreamId) -> [u8; 8] {
     id.0.to_be_bytes()
 }
 
+/// A stream, then a text to the end.
+pub(crate) fn writer_key(stream: StreamId, writer: &str) -> Vec<u8> {
+    [&stream_key(stream)[..], writer.as_bytes()].concat()
+}
+
 pub(crate) fn blob_key(id: BlobId) -> [u8; 8] {
     id.0.to_be_bytes()
 }

@@ -4,11 +4,13 @@ use super::*;
 use crate::batch::Batch;
 use crate::commit::StateDelta;
 use crate::error::Kind;
-use crate::ids::{KeyGroup, SegmentId};
+use crate::ids::{Generation, KeyGroup, Offset, Position, SegmentId, StreamId};
 use crate::manifest::Manifest;
-use crate::row::{CheckpointRow, SealedSegmentRow};
+use crate::row::{
+    CheckpointRow, ChunkKey, IndexEntry, PastRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow, WriterRow,
+};
 use crate::state::{Change, DeltaBuilder};
-use crate::stream::encode_chunk;
+use crate::stream::{StreamRef, encode_chunk};
 use crate::time::EventTime;
 use std::collections::BTreeSet;
 
@@ -36,6 +38,18 @@ impl Snapshot for Nothing {
     }
     fn sealed_segment(&self, _: SegmentKey) -> Result<Option<SealedSegmentRow>> {
         Ok(None)
+    }
+    fn past_segment(&self, _: SegmentKey) -> Result<Option<PastRow>> {
+        Ok(None)
+    }
+    fn past_segments(&self, _: StreamId) -> Result<Vec<(SegmentId, PastRow)>> {
+        Ok(Vec::new())
+    }
+    fn writer(&self, _: StreamId, _: &str) -> Result<Option<WriterRow>> {
+        Ok(None)
+    }
+    fn writer_names(&self, _: StreamId) -> Result<BTreeSet<String>> {
+        Ok(BTreeSet::new())
     }
     fn pipeline(&self, _: &str) -> Result<Option<PipelineRow>> {
         Ok(None)

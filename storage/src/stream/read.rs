@@ -1,54 +1,65 @@
 //! Reads streams: what there is of one, and the events from a position on. `store.rs` hands in one snapshot per call;
 //! what lies in sealed files is fetched, and everything decoded, after it.
 
-use super::{ReadChunk, SegmentInfo, StreamInfo, StreamRef, decode_chunk};
+use super::{PastSegment, ReadChunk, SegmentInfo, StreamInfo, StreamRef, StreamState, decode_chunk};
 use crate::batch::Batch;
 use crate::codec::chunk::decode_header;
 use crate::error::{Error, Kind, Result};
-use crate::ids::{Offset, Position, StreamId, StreamName};
+use crate::ids::{Offset, Position, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;
 use crate::overlay::Snapshot;
 use crate::redb_io::RedbSnapshot;
-use crate::row::{ChunkKey, FileRow, IndexEntry, SegmentKey};
+use crate::row::{ChunkKey, FileRow, IndexEntry, PastRow, SegmentKey};
 use crate::sealed::reader::{self, Failure};
 use crate::sealed::{SEALED_FOLDER, Tier};
 use bytes::Bytes;
 
 /// A stream by name.
 pub(crate) fn info(snapshot: &RedbSnapshot, name: &StreamName) -> Result<Option<StreamInfo>> {
-    snapshot.stream_id(name)?.map(|id| info_of(snapshot, name, id)).transpose()
+    let Some(id) = snapshot.stream_id(name)? else { return Ok(None) };
+    Ok(Some(info_of(snapshot, name, id)?).filter(|info| info.state != StreamState::Deleted))
 }
 
 /// All streams, by name.
 pub(crate) fn list(snapshot: &RedbSnapshot) -> Result<Vec<StreamInfo>> {
-    snapshot.stream_names()?.into_iter().map(|(name, id)| info_of(snapshot, &name, id)).collect()
+    let infos = snapshot.stream_names()?.into_iter().map(|(name, id)| info_of(snapshot, &name, id));
+    infos.filter(|info| info.as_ref().map_or(true, |info| info.state != StreamState::Deleted)).collect()
 }
 
 fn info_of(snapshot: &RedbSnapshot, name: &StreamName, id: StreamId) -> Result<StreamInfo> {
     let missing = |what: &str| Error::corrupt(format!("stream {name}: {what} is missing; restore a backup"));
     let row = snapshot.stream(id)?.ok_or_else(|| missing("its row"))?;
-    let mut segments = Vec::with_capacity(row.segments.len());
-    for range in &row.segments {
-        let key = SegmentKey { stream: id, segment: range.id };
-        let segment = snapshot.segment(key)?.ok_or_else(|| missing("the row of a segment"))?;
-        segments.push(SegmentInfo {
-            id: range.id,
-            range: (range.low, range.high),
-            head: segment.head,
-            tail: segment.tail,
-            chunks: segment.chunks,
-            bytes: segment.bytes,
-            raw_bytes: segment.raw_bytes,
-        });
-    }
+    let info = |segment: SegmentId, range: (u64, u64)| {
+        let bounds = snapshot.segment(SegmentKey { stream: id, segment })?;
+        let bounds = bounds.ok_or_else(|| missing("the row of a segment"))?;
+        Ok::<_, Error>(SegmentInfo {
+            id: segment,
+            range,
+            head: bounds.head,
+            tail: bounds.tail,
+            chunks: bounds.chunks,
+            bytes: bounds.bytes,
+            raw_bytes: bounds.raw_bytes,
+        })
+    };
+    let segments: Vec<SegmentInfo> =
+        row.segments.iter().map(|range| info(range.id, (range.low, range.high))).collect::<Result<_>>()?;
     if segments.is_empty() {
         return Err(missing("every segment"));
+    }
+    let mut past = Vec::new();
+    for (segment, row) in snapshot.past_segments(id)? {
+        let PastRow { low, high, sealed_in, sealed_at_ms, successors } = row;
+        past.push(PastSegment { segment: info(segment, (low, high))?, sealed_in, sealed_at_ms, successors });
     }
     Ok(StreamInfo {
         name: row.name,
         stream: StreamRef { id, generation: row.generation },
         created_at_ms: row.created_at_ms,
+        state: row.state,
+        epoch: row.epoch,
         segments,
+        past,
         watermark: row.watermark,
     })
 }
@@ -102,9 +113,19 @@ pub(crate) fn plan(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
             row.generation
         )));
     }
+    if row.state == StreamState::Deleted {
+        return Err(Error::not_found(format!("stream {name} was deleted: nothing of it can be read any more")));
+    }
     let key = SegmentKey { stream, segment };
-    let bounds =
-        snapshot.segment(key)?.ok_or_else(|| Error::not_found(format!("stream {name} has no segment {segment}")))?;
+    let bounds = snapshot.segment(key)?.ok_or_else(|| {
+        if row.was_made(segment) {
+            return Error::truncated(format!(
+                "stream {name}, segment {segment}: all of it was truncated; read on from the head of the stream"
+            ));
+        }
+        Error::not_found(format!("stream {name} has no segment {segment}"))
+    })?;
+    let sealed = row.state == StreamState::Sealed || !row.is_active(segment);
     let (head, tail) = (bounds.head, bounds.tail);
     if offset < head {
         return Err(Error::truncated(format!(
@@ -116,7 +137,7 @@ pub(crate) fn plan(snapshot: &RedbSnapshot, position: Position, max_bytes: usize
             "stream {name}, segment {segment}: offset {offset} is beyond the tail {tail}"
         )));
     }
-    let out = ReadChunk { first: offset, next: offset, tail, ..ReadChunk::default() };
+    let out = ReadChunk { first: offset, next: offset, tail, sealed, ..ReadChunk::default() };
     let mut plan = Plan { name: row.name, segment: key, out, chunks: Vec::new(), end: None };
     if offset == tail {
         return Ok(plan);

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::hash::hash_key;
 use crate::headers;
 use crate::ids::SegmentId;
+use crate::row::SegmentRange;
 
 /// Most bytes of columns in a chunk that several events share, however well they compress.
 const RAW_TARGET_MAX: usize = 256 << 10;
@@ -21,6 +22,8 @@ pub struct Appender {
     highs: Vec<u64>,
     /// Where the next key-less event goes.
     next_lane: usize,
+    /// Where all key-less events go, if not to each in turn.
+    keyless: Option<usize>,
 }
 
 /// Encodes batches into chunks of just below the target, learning from each how well they compress.
@@ -90,13 +93,19 @@ impl Lane {
 impl Appender {
     /// For a stream as it is now.
     pub fn new(info: &StreamInfo) -> Appender {
+        Appender::lanes(info.stream, info.segments.iter().map(|s| (s.id, s.range.1)), None)
+    }
+
+    /// For these segments, that tile the hash space; key-less events keep together where this hash belongs, if given.
+    pub(crate) fn over(stream: StreamRef, segments: &[SegmentRange], keyless: Option<u64>) -> Appender {
+        Appender::lanes(stream, segments.iter().map(|s| (s.id, s.high)), keyless)
+    }
+
+    fn lanes(stream: StreamRef, lanes: impl Iterator<Item = (SegmentId, u64)>, keyless: Option<u64>) -> Appender {
         let lane = |segment| Lane { segment, pending: Batch::default(), filler: ChunkFiller::default() };
-        Appender {
-            stream: info.stream,
-            lanes: info.segments.iter().map(|s| lane(s.id)).collect(),
-            highs: info.segments.iter().map(|s| s.range.1).collect(),
-            next_lane: 0,
-        }
+        let (lanes, highs): (Vec<_>, Vec<_>) = lanes.map(|(id, high)| (lane(id), high)).unzip();
+        let keyless = keyless.map(|hash| highs.partition_point(|high| *high < hash));
+        Appender { stream, lanes, highs, next_lane: 0, keyless }
     }
 
     /// Takes the events in; full chunks are encoded on the way. After an error the appender holds part of the batch:
@@ -118,6 +127,7 @@ impl Appender {
             let key = batch.keys.get(i);
             let at = match key {
                 Some(key) => self.highs.partition_point(|high| *high < hash_key(key)),
+                None if self.keyless.is_some() => self.keyless.unwrap_or_default(),
                 None => {
                     self.next_lane = (self.next_lane + 1) % self.lanes.len();
                     self.next_lane
@@ -191,7 +201,7 @@ mod tests {
     use super::*;
     use crate::ids::{Generation, Offset, StreamId, StreamName};
     use crate::row::equal_ranges;
-    use crate::stream::{SegmentInfo, decode_chunk};
+    use crate::stream::{SegmentInfo, StreamState, decode_chunk};
     use crate::time::EventTime;
 
     fn info(segments: u32) -> StreamInfo {
@@ -208,6 +218,9 @@ mod tests {
             name: StreamName::new("a/b").unwrap(),
             stream: StreamRef { id: StreamId(1), generation: Generation(1) },
             created_at_ms: 0,
+            state: StreamState::Active,
+            epoch: 0,
+            past: Vec::new(),
             segments: equal_ranges(segments).iter().map(segment).collect(),
             watermark: None,
         }

@@ -1,0 +1,93 @@
+//! `tidemill bench` in its short form: every workload runs to its end, and what it prints is a line of plausible figures for
+//! each case. Nothing is asserted about how fast anything is.
+
+#[path = "support/world.rs"]
+mod world;
+
+mod tidemill;
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tidemill::{root, tidemill};
+use world::operator;
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("{name} of {value}"))
+}
+
+/// The figures of a line.
+fn figures(line: &Value) -> BTreeMap<&str, f64> {
+    let figures = line["figures"].as_object().expect("figures");
+    figures.iter().map(|(name, figure)| (name.as_str(), figure.as_f64().expect("a number"))).collect()
+}
+
+#[test]
+fn every_workload_gives_plausible_figures_and_leaves_nothing() {
+    ["pass-through", "keyed-count", "count"].iter().for_each(|name| drop(operator(name)));
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let dir = folder.path().to_string_lossy().into_owned();
+    let components = root().join("examples/operators").to_string_lossy().into_owned();
+    let bench = ["bench", "--scale", "small", "--json", "--dir", &dir, "--components", &components];
+    let lines = tidemill(bench).json_lines();
+
+    let listed = tidemill(["bench", "--list", "--json"]).json();
+    let listed: BTreeSet<&str> = listed.as_array().expect("a list").iter().map(|one| text(one, "name")).collect();
+    assert!(listed.len() >= 9, "{listed:?}");
+    let ran: BTreeSet<&str> =
+        lines.iter().map(|line| text(line, "workload")).filter(|name| *name != "machine").collect();
+    assert_eq!(ran, listed);
+    assert_eq!(text(&lines[0], "workload"), "machine");
+    for raw in ["sync_p50_ms", "sync_p95_ms", "sync_p99_ms", "sequential_bytes_per_s", "memcpy_bytes_per_s"] {
+        assert!(figures(&lines[0]).contains_key(raw), "{}", lines[0]);
+    }
+
+    let mut cases = BTreeSet::new();
+    for line in &lines {
+        assert!(cases.insert((text(line, "workload"), text(line, "case"))), "twice: {line}");
+        let figures = figures(line);
+        assert!(!figures.is_empty(), "{line}");
+        for (name, figure) in &figures {
+            // The difference of two processes' memory may be nothing on so small a scale.
+            let may_be_nothing = text(line, "case") == "idle operator";
+            assert!(figure.is_finite() && (*figure > 0.0 || (may_be_nothing && *figure == 0.0)), "{name} of {line}");
+        }
+        let in_order = |names: &[&str]| {
+            let found: Vec<f64> = names.iter().filter_map(|name| figures.get(name).copied()).collect();
+            assert!(found.is_sorted(), "{names:?} of {line}");
+        };
+        in_order(&["p50_ms", "p95_ms", "p99_ms", "max_ms"]);
+        in_order(&["resident_bytes", "peak_bytes"]);
+        if let (Some(throughput), Some(cost)) = (figures.get("throughput_events_per_s"), figures.get("cost_ns")) {
+            assert!((throughput * cost - 1e9).abs() < 1e3, "{line}");
+        }
+    }
+    let of = |workload: &str| cases.iter().filter(|case| case.0 == workload).count();
+    let counts = ["pass-through", "keyed-count", "json", "append", "latency", "restart", "start-up"].map(of);
+    assert_eq!(counts, [2, 7, 3, 3, 3, 2, 3], "{cases:?}");
+    assert!(of("memory") >= 6 && of("sustained") >= 3, "{cases:?}");
+
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_selected_workload_runs_alone_and_is_read_as_text() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let dir = folder.path().to_string_lossy().into_owned();
+    let text = tidemill(["bench", "app", "--scale", "small", "--dir", &dir]).ok();
+    let names: Vec<&str> = text.lines().filter_map(|line| line.split("  ").next()).collect();
+    assert_eq!(names, ["machine, raw", "append, 1 writer", "append, 16 writers", "append, 100 writers"]);
+    assert!(text.lines().skip(1).all(|line| line.contains("  p50 ") && line.contains("against sync ")), "{text}");
+}
+
+#[test]
+fn what_cannot_be_run_is_said_before_anything_runs() {
+    let error = tidemill(["bench", "nonsense"]).error();
+    assert!(error.contains("no workload \"nonsense\"; there are: pass-through, "), "{error}");
+    let error = tidemill(["bench", "latency", "--components", "/nonexistent"]).error();
+    assert!(error.contains("/nonexistent/keyed-count/component.wasm: run `cargo xtask guests`"), "{error}");
+    let error = tidemill(["bench", "append", "--dir", "/nonexistent"]).error();
+    assert!(error.contains("/nonexistent is no folder"), "{error}");
+    assert!(Path::new("/nonexistent").metadata().is_err());
+}
