@@ -174,26 +174,14 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidemill_storage::stream::{SegmentInfo, StreamInfo, StreamRef};
-    use tidemill_storage::{EventTime, Generation, Kind, Offset, SegmentId, StreamId, StreamName, decode_chunk};
+    use tidemill_storage::stream::StreamConfig;
+    use tidemill_storage::{EventTime, Kind, Store, StoreOptions, StreamName, decode_chunk};
 
     fn appender() -> Appender {
-        let segment = SegmentInfo {
-            id: SegmentId(0),
-            range: (0, u64::MAX),
-            head: Offset(0),
-            tail: Offset(0),
-            chunks: 0,
-            bytes: 0,
-            raw_bytes: 0,
-        };
-        Appender::new(&StreamInfo {
-            name: StreamName::new("a/b").unwrap(),
-            stream: StreamRef { id: StreamId(1), generation: Generation(1) },
-            created_at_ms: 0,
-            segments: vec![segment],
-            watermark: None,
-        })
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), StoreOptions::default()).unwrap();
+        let info = store.ensure_stream(&StreamName::new("a/b").unwrap(), StreamConfig { segments: 1 }).unwrap();
+        Appender::new(&info)
     }
 
     fn batch(first: i64, events: i64) -> Batch {
