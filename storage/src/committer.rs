@@ -28,6 +28,7 @@ pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work], Ve
             }
         };
         shared.pressure.settle(works.iter().map(Work::hot_bytes).sum(), 0);
+        shared.space.settle(works.iter().filter_map(Work::disk_bytes).sum());
         for (on_done, answer) in callbacks.into_iter().zip(answers) {
             // A callback that panics is its owner's fault; the other parts must hear their outcome all the same.
             if catch_unwind(AssertUnwindSafe(|| on_done(answer))).is_err() {

@@ -57,21 +57,44 @@ pub(crate) enum Outcome {
     Sealed(u64),
 }
 
+fn part_bytes(part: &Part) -> usize {
+    let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
+    match part {
+        Part::Append(a) => append(a),
+        Part::Epoch(e) => {
+            e.outputs.iter().map(append).sum::<usize>()
+                + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
+                + e.schedules.iter().map(|s| s.2.len()).sum::<usize>()
+        }
+        Part::Marker(m) => m.value.len(),
+        Part::Write(w) => w.appends.iter().map(append).sum(),
+    }
+}
+
+/// Bytes of a part that waits for room on the disk. None = it goes in whatever the room: it frees some, or is small and
+/// needed to go on.
+pub(crate) fn disk_bytes(part: &Part) -> Option<u64> {
+    match part {
+        Part::Append(_) | Part::Write(_) | Part::Epoch(_) => Some(part_bytes(part) as u64),
+        Part::Marker(_) => None,
+    }
+}
+
 impl Work {
     /// Bytes that wait with it.
     pub(crate) fn bytes(&self) -> usize {
-        let append = |a: &Append| a.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
         match self {
-            Work::Part(Part::Append(a)) => append(a),
-            Work::Part(Part::Write(w)) => w.appends.iter().map(append).sum(),
-            Work::Part(Part::Epoch(e)) => {
-                e.outputs.iter().map(append).sum::<usize>()
-                    + e.state.iter().map(|s| s.blob.len()).sum::<usize>()
-                    + e.schedules.iter().map(|s| s.2.len()).sum::<usize>()
-            }
-            Work::Part(Part::Marker(m)) => m.value.len(),
+            Work::Part(part) => part_bytes(part),
             Work::Fold { blob, .. } => blob.len(),
             Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+        }
+    }
+
+    /// Bytes of a part that waits for room on the disk; background work has asked before.
+    pub(crate) fn disk_bytes(&self) -> Option<u64> {
+        match self {
+            Work::Part(part) => disk_bytes(part),
+            _ => None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::overlay::Snapshot;
 use crate::redb_io::RedbSnapshot;
 use crate::row::SegmentKey;
 use crate::sealed::{MoverStatus, SEALED_FOLDER};
+use crate::space::DiskSpace;
 use crate::stream;
 
 /// Bytes in each tier.
@@ -83,6 +84,8 @@ pub struct StoreDescription {
     pub hot_bytes_max: u64,
     /// How the mover is doing.
     pub mover: MoverStatus,
+    /// The room on the disk.
+    pub disk: DiskSpace,
 }
 
 /// All but what is known without a snapshot.

@@ -12,6 +12,7 @@ use crate::format::{is_known, newer_format};
 use crate::redb_io::FULL;
 use crate::schema::{FORMAT_FILE, FORMAT_VERSION, HOT_FILE, LOCK_FILE};
 use crate::sealed::{LocalTier, Tier};
+use crate::space;
 use crate::store::BackendFactory;
 use redb::backends::FileBackend;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -161,6 +162,14 @@ impl BackendFactory for HotFile {
     }
 
     fn tier(&self) -> io::Result<Arc<dyn Tier>> {
-        Ok(Arc::new(LocalTier::new(self.0.parent().unwrap_or(Path::new(".")))?))
+        Ok(Arc::new(LocalTier::new(&self.place())?))
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        space::free_bytes(&self.place()).map(Some)
+    }
+
+    fn place(&self) -> PathBuf {
+        self.0.parent().unwrap_or(Path::new(".")).to_owned()
     }
 }

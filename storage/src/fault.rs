@@ -14,6 +14,7 @@ use redb::{BackendError, StorageBackend};
 use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a disk writes whole, bytes.
@@ -46,6 +47,8 @@ struct Disk {
     blocks: BTreeSet<u64>,
     /// Blocks that may still be given out.
     blocks_left: Option<u64>,
+    /// The fewest blocks that were left since it was said how many there are.
+    blocks_least: u64,
     crashed: bool,
     /// Whether a store made here was put in its place.
     published: bool,
@@ -129,7 +132,10 @@ impl Disk {
             }
             match &mut self.blocks_left {
                 Some(0) => return (block * BLOCK_BYTES).saturating_sub(at),
-                Some(left) => *left -= 1,
+                Some(left) => {
+                    *left -= 1;
+                    self.blocks_least = self.blocks_least.min(*left);
+                }
                 None => {}
             }
             self.blocks.insert(block);
@@ -205,7 +211,14 @@ impl FaultDisk {
 
     /// So many bytes more, in blocks, and the disk is full. None = it never is.
     pub fn space_left(&self, bytes: Option<u64>) {
-        self.lock().blocks_left = bytes.map(|b| b / BLOCK_BYTES);
+        let mut disk = self.lock();
+        disk.blocks_left = bytes.map(|b| b / BLOCK_BYTES);
+        disk.blocks_least = disk.blocks_left.unwrap_or(u64::MAX);
+    }
+
+    /// The fewest bytes that were left since [`FaultDisk::space_left`] was called.
+    pub fn least_space(&self) -> u64 {
+        self.lock().blocks_least.saturating_mul(BLOCK_BYTES)
     }
 
     /// Whether it has crashed and was not rebooted.
@@ -264,6 +277,14 @@ impl BackendFactory for FaultDisk {
 
     fn size(&self) -> Result<u64> {
         Ok(self.alive()?.seen.len() as u64)
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        Ok(self.alive()?.blocks_left.map(|left| left * BLOCK_BYTES))
+    }
+
+    fn place(&self) -> PathBuf {
+        "a disk in memory".into()
     }
 
     fn tier(&self) -> Result<Arc<dyn Tier>> {

@@ -41,6 +41,7 @@ mod row;
 pub mod schema;
 pub mod sealed;
 mod shared;
+mod space;
 pub mod state;
 pub mod store;
 pub mod stream;
@@ -56,6 +57,7 @@ pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use sealed::{MoverStatus, SealReport, Tier};
+pub use space::{DiskSpace, Room, free_bytes};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
     Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,

@@ -4,6 +4,7 @@
 use crate::decide::{Outcome, Work};
 use crate::error::{Error, Result};
 use crate::pressure::Pressure;
+use crate::space::{Room, Space};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -31,12 +32,14 @@ pub(crate) struct Queue {
     parts_max: usize,
     bytes_max: usize,
     pressure: Arc<Pressure>,
+    space: Arc<Space>,
 }
 
 impl Queue {
-    pub(crate) fn new(parts_max: usize, bytes_max: usize, pressure: Arc<Pressure>) -> Queue {
+    pub(crate) fn new(parts_max: usize, bytes_max: usize, pressure: Arc<Pressure>, space: Arc<Space>) -> Queue {
         Queue {
             pressure,
+            space,
             waiting: Mutex::default(),
             added: Condvar::new(),
             taken: Condvar::new(),
@@ -50,8 +53,22 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while the hot file or the queue is full; a job bigger than the bound goes in alone.
+    /// Waits while the disk, the hot file or the queue is full; a job bigger than the bound goes in alone.
     pub(crate) fn push(&self, job: Job) {
+        let room = job.work.disk_bytes().map(|bytes| {
+            let mut room = self.space.line_up(bytes);
+            if self.is_taker() {
+                room.force()
+            } else {
+                room.wait()
+            }
+            room
+        });
+        self.push_in(room, job);
+    }
+
+    /// The same for a job that has its room on the disk.
+    pub(crate) fn push_in(&self, room: Option<Room>, job: Job) {
         let bytes = job.work.bytes();
         self.pressure.admit(job.work.hot_bytes(), !self.is_taker());
         let mut waiting = self.lock();
@@ -64,8 +81,12 @@ impl Queue {
         if waiting.closed {
             drop(waiting);
             self.pressure.settle(job.work.hot_bytes(), 0);
+            drop(room);
             (job.on_done)(Err(closed()));
             return;
+        }
+        if let Some(room) = room {
+            room.spend();
         }
         waiting.bytes += bytes;
         waiting.jobs.push_back(job);
@@ -92,6 +113,7 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.pressure.close();
+        self.space.close();
         self.added.notify_all();
         self.taken.notify_all();
     }

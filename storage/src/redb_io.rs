@@ -41,7 +41,7 @@ pub(crate) fn redb_error(doing: &str, error: impl Into<redb::Error>) -> Error {
         _ => Kind::Corrupt,
     };
     let mend = match kind {
-        Kind::Full => "; make room on the disk of the data directory, then run again",
+        Kind::Full => "; make room on the disk of the data directory",
         Kind::Corrupt => "; keep the files and restore a backup",
         _ => "",
     };

@@ -12,13 +12,16 @@ use crate::queue::closed;
 use crate::redb_io::{RedbSnapshot, redb_error};
 use crate::schema::FORMAT_VERSION;
 use crate::sealed::Tier;
+use crate::space::{MeasuredDisk, Space};
 use crate::store::BackendFactory;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A factory with its backend's type forgotten.
-pub(crate) trait OpenDatabase: Send + Sync {
+pub(crate) trait OpenDatabase: MeasuredDisk {
     fn exists(&self) -> io::Result<bool>;
     fn make(&self, builder: &Builder) -> Result<()>;
     fn writable(&self, builder: &Builder) -> Result<Database, DatabaseError>;
@@ -53,17 +56,30 @@ impl<F: BackendFactory> OpenDatabase for F {
     }
 }
 
+impl<F: BackendFactory> MeasuredDisk for F {
+    fn free(&self) -> io::Result<Option<u64>> {
+        self.free_bytes()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.place()
+    }
+}
+
 pub(crate) struct Shared {
-    factory: Box<dyn OpenDatabase>,
+    factory: Arc<dyn OpenDatabase>,
     cache_bytes: usize,
     pub(crate) checkpoints_retained: usize,
     /// Where the sealed files lie.
     pub(crate) tier: Arc<dyn Tier>,
     pub(crate) pressure: Arc<Pressure>,
+    pub(crate) space: Arc<Space>,
     /// None once closed.
     database: RwLock<Option<Database>>,
     /// Why nothing goes any more until it is reopened.
     failed: Mutex<Option<Error>>,
+    /// How often that was a full disk.
+    times_full: AtomicU64,
 }
 
 impl Shared {
@@ -72,16 +88,20 @@ impl Shared {
         cache_bytes: usize,
         checkpoints_retained: usize,
         hot_bytes_max: u64,
+        reserve_bytes: u64,
     ) -> Result<Shared> {
         let tier = factory.tier().map_err(|e| redb_error("looking for the sealed files", e))?;
+        let factory = Arc::new(factory);
         let shared = Shared {
-            factory: Box::new(factory),
+            space: Arc::new(Space::new(factory.clone(), reserve_bytes)),
+            factory,
             cache_bytes,
             checkpoints_retained,
             tier,
             pressure: Arc::new(Pressure::new(hot_bytes_max)),
             database: RwLock::new(None),
             failed: Mutex::new(None),
+            times_full: AtomicU64::new(0),
         };
         let database = shared.open_database()?;
         shared.count_hot(&database)?;
@@ -136,7 +156,7 @@ impl Shared {
     pub(crate) fn with_database<T>(&self, f: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &*self.failed() {
-            return Err(Error::unavailable(format!("the store must be reopened after an error ({why})")));
+            return Err(Error::new(why.kind(), format!("the store must be reopened after an error ({why})")));
         }
         let result = f(database.as_ref().ok_or_else(closed)?);
         if let Err(e) = &result
@@ -161,15 +181,33 @@ impl Shared {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why nothing goes any more; none = it works.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failed().clone()
+    }
+
+    pub(crate) fn times_full(&self) -> u64 {
+        self.times_full.load(Ordering::SeqCst)
+    }
+
     /// Lets nothing through until it is reopened.
     pub(crate) fn latch(&self, why: &Error) {
         let mut failed = self.failed();
-        if failed.is_none() {
-            tracing::warn!(error = %why, "the store is latched until it is reopened");
-            *failed = Some(why.clone());
-            // The mover stands still: whoever waits for it must hear why.
-            self.pressure.set_latched(true);
+        match &*failed {
+            None => {
+                tracing::warn!(error = %why, "the store is latched until it is reopened");
+                *failed = Some(why.clone());
+            }
+            // A reader may hear first, and only, that redb's handle is of no use any more.
+            Some(first) if first.kind() != Kind::Full && why.kind() == Kind::Full => *failed = Some(why.clone()),
+            Some(_) => return,
         }
+        if why.kind() == Kind::Full {
+            self.times_full.fetch_add(1, Ordering::SeqCst);
+        }
+        // The mover stands still: whoever waits for it must hear why.
+        self.pressure.set_latched(true);
+        self.space.set_latched(true);
     }
 
     pub(crate) fn reopen_if_failed(&self) -> Result<bool> {
@@ -185,6 +223,7 @@ impl Shared {
         *database = Some(reopened);
         *self.failed() = None;
         self.pressure.set_latched(false);
+        self.space.set_latched(false);
         Ok(true)
     }
 

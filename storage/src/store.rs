@@ -4,7 +4,7 @@
 use crate::check::{self, CheckReport};
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
-use crate::decide::{Outcome, Work};
+use crate::decide::{Outcome, Work, disk_bytes};
 use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
@@ -15,12 +15,13 @@ use crate::queue::{Job, Queue, closed};
 use crate::sealed::mover::{self, Mover};
 use crate::sealed::{MoverStatus, SealReport, Tier};
 use crate::shared::Shared;
+use crate::space::{DiskSpace, Room};
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
 use crate::{committer, fold, state};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, bounded};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -41,6 +42,8 @@ pub struct StoreOptions {
     pub hot_bytes_max: u64,
     /// Bytes that a sealed file aims at.
     pub sealed_file_bytes: u64,
+    /// Bytes of the disk that appends and epochs leave free: they wait instead. 0 = none.
+    pub reserve_bytes: u64,
     /// Most bytes of parts that wait or share one commit; submitters wait beyond it.
     pub queue_bytes: usize,
     /// Most parts that wait or share one commit; submitters wait beyond it.
@@ -57,6 +60,7 @@ impl Default for StoreOptions {
             state_fold_blobs: 8,
             hot_bytes_max: 256 << 20,
             sealed_file_bytes: 32 << 20,
+            reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
             clock: Arc::new(|| 0),
@@ -72,6 +76,7 @@ impl std::fmt::Debug for StoreOptions {
             .field("state_fold_blobs", &self.state_fold_blobs)
             .field("hot_bytes_max", &self.hot_bytes_max)
             .field("sealed_file_bytes", &self.sealed_file_bytes)
+            .field("reserve_bytes", &self.reserve_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
             .finish_non_exhaustive()
@@ -100,6 +105,12 @@ pub trait BackendFactory: Send + Sync + 'static {
 
     /// Where the sealed files lie.
     fn tier(&self) -> std::io::Result<Arc<dyn Tier>>;
+
+    /// Bytes that the disk can still give out; none = there is no telling, and no reserve is kept.
+    fn free_bytes(&self) -> std::io::Result<Option<u64>>;
+
+    /// Where that disk is, for messages.
+    fn place(&self) -> PathBuf;
 }
 
 /// What a run of a pipeline starts with.
@@ -170,6 +181,10 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 fn fold_all(shared: &Shared, queue: &Queue, at: usize, requests: &Receiver<(String, String)>) {
     for (pipeline, operator) in requests {
+        if shared.space.look().is_low() {
+            // It frees less than it takes first. The next commit asks again.
+            continue;
+        }
         // A failed fold loses nothing: the next commit asks again.
         if let Err(e) = fold::fold(shared, queue, &pipeline, &operator, at) {
             tracing::warn!(error = %e, "state was not folded");
@@ -194,9 +209,11 @@ impl Store {
     }
 
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
-        let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, .. } = options;
-        let shared = Arc::new(Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max)?);
-        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, shared.pressure.clone()));
+        let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes, .. } = options;
+        let shared = Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes)?;
+        let shared = Arc::new(shared);
+        let (pressure, space) = (shared.pressure.clone(), shared.space.clone());
+        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, pressure, space));
         let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, options.sealed_file_bytes));
         mover.remove_orphans_at_open();
         let (ask, asked) = bounded::<(String, String)>(FOLD_REQUESTS_MAX);
@@ -234,6 +251,22 @@ impl Store {
             self.inner.mover.doubt();
         }
         Ok(reopened)
+    }
+
+    /// Why the store must be reopened; none = it works.
+    pub fn failure(&self) -> Option<Error> {
+        self.inner.shared.failure()
+    }
+
+    /// How often a full disk was why, since the store was opened. Those who met the trouble a moment earlier than the one
+    /// whose commit failed may have heard of it as `Unavailable`.
+    pub fn times_full(&self) -> u64 {
+        self.inner.shared.times_full()
+    }
+
+    /// Bytes of the disk that appends and epochs leave free.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.inner.options.reserve_bytes
     }
 
     /// Finishes what waits and closes the file; afterwards every call is `Unavailable`.
@@ -312,8 +345,14 @@ impl Store {
             hot_file_bytes: self.inner.shared.hot_file_bytes()?,
             hot_bytes_max: self.inner.options.hot_bytes_max,
             mover: self.mover_status(),
+            disk: self.disk(),
             ..described
         })
+    }
+
+    /// How much room there is on the disk, and who waits for more.
+    pub fn disk(&self) -> DiskSpace {
+        self.inner.shared.space.look()
     }
 
     /// How the mover of chunks is doing.
@@ -393,6 +432,25 @@ impl Store {
     pub fn submit(&self, part: Part, on_done: OnDone) {
         let on_done = Box::new(move |outcome: Result<Outcome>| on_done(outcome.and_then(accepted)));
         self.inner.queue.push(Job { work: Work::Part(part), on_done });
+    }
+
+    /// Lines up for room on the disk for a part, for those who must not wait in [`Store::submit`]. None = it needs none.
+    pub fn line_up(&self, part: &Part) -> Option<Room> {
+        disk_bytes(part).map(|bytes| self.inner.shared.space.line_up(bytes))
+    }
+
+    /// [`Store::submit`] for a part whose room was granted ([`Room::is_granted`]); otherwise it waits for that, too.
+    pub fn submit_in(&self, room: Option<Room>, part: Part, on_done: OnDone) {
+        let on_done = Box::new(move |outcome: Result<Outcome>| on_done(outcome.and_then(accepted)));
+        let room = room.map(|mut room| {
+            if self.inner.queue.is_taker() {
+                room.force()
+            } else {
+                room.wait()
+            }
+            room
+        });
+        self.inner.queue.push_in(room, Job { work: Work::Part(part), on_done });
     }
 
     /// Hands a part to the committer and waits for the outcome.

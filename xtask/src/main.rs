@@ -6,6 +6,8 @@ mod demo;
 mod guests;
 mod lint;
 mod monthly;
+mod soak;
+mod soak_verb;
 mod test;
 mod toolchain;
 mod workspace;
@@ -23,6 +25,8 @@ usage: cargo xtask VERB
   demo              build everything, run the main job on a year of flights, print what came out
   test [ARGS]       set up, build the guests, run every test; ARGS go to `cargo test`
   bench [ARGS]      run the benchmarks; ARGS go to `cargo bench`
+  soak [--minutes N] [--seed N] [--tidemill FILE]
+                    three pipelines under appends, open cursors, kill -9 and a full disk (30 minutes unless told)
   guests            build every guest component (examples/operators, host/tests/guests)
   guest-toolchain   find or make a Rust compiler with wasm32-unknown-unknown; prints the path of its rustc
       --fallback    make the private one from Debian's packages although another is there
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(&workspace).map(Some),
         "test" => test::run(&workspace, rest).map(Some),
         "bench" => bench::run(&workspace, rest).map(Some),
+        "soak" => soak_verb::run(&workspace, rest).map(Some),
         "guests" => guests::run(&workspace).map(Some),
         "guest-toolchain" => toolchain::run(&workspace, rest).map(Some),
         "lint" => lint::run(&workspace).map(Some),

@@ -183,6 +183,8 @@ pub(super) fn fill(
         let append = Append { stream: info.stream, segment: segment.id, chunks: chunks.clone() };
         store.commit(Part::Append(append))?;
     }
+    // What the mover has still to do, it would do while something is measured.
+    store.seal(store.describe()?.hot_bytes_max / 2)?;
     Ok(())
 }
 

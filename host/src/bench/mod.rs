@@ -8,6 +8,7 @@
 //! events.rs      deterministic events, into streams and files
 //! operators.rs   native operators, and where components are
 //! pipelines.rs   a pipeline file around one operator; runs it and takes the time
+//! start_line.rs  where the measured part of a job begins
 //! open_loop.rs   a steady load with latencies from the intended send time
 //! process.rs     runs of the own executable as processes: kill -9, memory
 //! folder.rs      where it all lies: a folder on a disk, never unnoticed in memory
@@ -30,6 +31,7 @@ mod percentiles;
 pub mod pipelines;
 mod process;
 mod report;
+mod start_line;
 mod workloads;
 
 pub use error::BenchError;

@@ -3,6 +3,7 @@
 
 use super::error::{BenchError, io};
 use super::report::Rate;
+use super::start_line::StartLine;
 use crate::clock::Clock;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::Settings;
@@ -116,16 +117,12 @@ impl Job<'_> {
     pub(super) fn run(self, clock: &Clock) -> Result<Rate, BenchError> {
         let Job { pipeline, operator, store, data_dir, workers, events, unmeasured } = self;
         let name = pipeline.name.clone();
-        let mut since = clock.elapsed();
-        let handle = start(pipeline, operator, store, data_dir, workers, clock)?;
-        let mut seen = 0;
-        while unmeasured > 0 && seen < unmeasured && !handle.is_done() {
-            std::thread::sleep(Duration::from_millis(1));
-            since = clock.elapsed();
-            seen = taken(&handle.status());
-        }
-        let summary = handle.wait()?;
-        let took = clock.elapsed().saturating_sub(since);
+        let line = StartLine::new(unmeasured, clock.clone());
+        let operator = if unmeasured > 0 { &line.around(operator) } else { operator };
+        let started = clock.elapsed();
+        let summary = start(pipeline, operator, store, data_dir, workers, clock)?.wait()?;
+        let ended = clock.elapsed();
+        let (since, seen) = line.crossed().unwrap_or((started, 0));
         let count = |kind: &str| summary.nodes.iter().find(|node| node.kind == kind).map_or(0, |node| node.events_in);
         if !summary.finished || summary.restarts > 0 || [count("operator"), count("sink")] != [events; 2] {
             return Err(BenchError::Wrong(format!(
@@ -135,7 +132,7 @@ impl Job<'_> {
                 summary.restarts + 1
             )));
         }
-        Ok(Rate { events: events - seen.min(events), took })
+        Ok(Rate { events: events - seen.min(events), took: ended.saturating_sub(since) })
     }
 
     /// [`Job::run`] for others than the workloads.

@@ -1,6 +1,7 @@
 //! Runs the checkpoint protocol of one run: starts barriers, gathers handovers, builds each epoch's commit and sends
 //! it to the store's committer. It sits between the tasks (`dataflow/control.rs`) and `storage/src/commit.rs`.
 
+use super::outbox::Outbox;
 use super::protocol::{Complete, Pace, Protocol, Situation};
 use crate::clock::Clock;
 use crate::dataflow::control::{Handover, RunControl, TaskEvent};
@@ -65,6 +66,8 @@ pub struct Coordinator {
     pub clock: Clock,
     /// Told after each commit: the record that is durable now.
     pub on_commit: Box<dyn FnMut(&CheckpointRecord) + Send>,
+    /// Told when epochs begin to wait for room on the disk, and when none does any more.
+    pub on_wait: Box<dyn FnMut(bool) + Send>,
 }
 
 struct InFlight {
@@ -80,7 +83,17 @@ impl Coordinator {
         let mut handovers: Vec<Handover> = Vec::with_capacity(tasks);
         let mut in_flight: BTreeMap<Epoch, InFlight> = BTreeMap::new();
         let mut handed_over_bytes = 0;
+        let mut outbox = Outbox::new(self.store.clone());
+        let (mut waits, mut stop) = (false, false);
         loop {
+            let must_wait = outbox.hand_on();
+            if std::mem::replace(&mut waits, must_wait) != must_wait {
+                (self.on_wait)(must_wait);
+            }
+            if stop && must_wait {
+                // Nobody knows when there will be room: what is not committed is done again by the next run.
+                return Ok(RunEnd::Stopped);
+            }
             let now_ms = self.clock.now_ms();
             let staged_bytes = self.control.staged_bytes().saturating_sub(handed_over_bytes);
             let situation = Situation { now_ms, dirty: self.control.is_dirty(), staged_bytes };
@@ -103,7 +116,10 @@ impl Coordinator {
             };
             match event {
                 Event::Dirty => {}
-                Event::Stop => protocol.stop(),
+                Event::Stop => {
+                    stop = true;
+                    protocol.stop();
+                }
                 Event::Failed(failure) => return Err(failure),
                 Event::Task(TaskEvent::HandedOver { task, handover }) => {
                     let complete = protocol
@@ -111,7 +127,7 @@ impl Coordinator {
                         .map_err(|e| TaskFailure::new(FailureKind::Bug, e))?;
                     handovers.push(*handover);
                     if let Some(complete) = complete {
-                        let sent = self.send(complete, std::mem::take(&mut handovers))?;
+                        let sent = self.send(complete, std::mem::take(&mut handovers), &mut outbox)?;
                         handed_over_bytes += sent.staged_bytes;
                         in_flight.insert(complete.epoch, sent);
                     }
@@ -134,8 +150,13 @@ impl Coordinator {
         }
     }
 
-    /// Builds the commit of a complete epoch and sends it. Encoding happens here, off the tasks' threads.
-    fn send(&mut self, complete: Complete, handovers: Vec<Handover>) -> Result<InFlight, TaskFailure> {
+    /// Builds the commit of a complete epoch and puts it into the outbox. Encoding happens here, off the tasks' threads.
+    fn send(
+        &mut self,
+        complete: Complete,
+        handovers: Vec<Handover>,
+        outbox: &mut Outbox,
+    ) -> Result<InFlight, TaskFailure> {
         let mut record = CheckpointRecord {
             epoch: complete.epoch,
             incarnation: self.incarnation,
@@ -196,7 +217,7 @@ impl Coordinator {
             // The run may be gone already; then nobody needs the answer.
             let _ = answers.send(Event::Committed(epoch, answer.map(|_| ())));
         });
-        self.store.submit(Part::Epoch(Box::new(commit)), on_done);
+        outbox.add(Part::Epoch(Box::new(commit)), on_done);
         Ok(InFlight { record, staged_bytes, finished: complete.finished })
     }
 }
@@ -207,7 +228,8 @@ fn least(entry: Entry<'_, String, EventTime>, watermark: EventTime) {
 
 fn commit_failure(epoch: Epoch, error: &Error) -> TaskFailure {
     let kind = match error.kind() {
-        Kind::Unavailable | Kind::Full => FailureKind::Unavailable,
+        Kind::Full => FailureKind::Full,
+        Kind::Unavailable => FailureKind::Unavailable,
         Kind::Bug => FailureKind::Bug,
         _ => FailureKind::Invalid,
     };

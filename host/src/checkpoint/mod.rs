@@ -2,4 +2,5 @@
 //! ([`coordinator`]: handovers in, epoch commits out).
 
 pub mod coordinator;
+mod outbox;
 pub mod protocol;

@@ -76,7 +76,14 @@ impl Access {
     /// The store, making the data directory if need be.
     pub(crate) fn create(&self) -> Result<Store> {
         match &self.owned {
-            Some(owned) => Ok(owned.store.clone()),
+            Some(owned) => {
+                // A pipeline reopens it after a failure, but there may be none that notices. What is still wrong, the
+                // command hears in its turn.
+                if let Err(error) = owned.store.reopen_if_failed() {
+                    tracing::debug!("the store does not open again yet: {error}");
+                }
+                Ok(owned.store.clone())
+            }
             None => open_store(&self.data_dir, &Settings::load(None)?),
         }
     }

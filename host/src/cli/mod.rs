@@ -9,6 +9,7 @@ mod build;
 mod checkpoint;
 mod control;
 mod data;
+mod disk;
 mod event;
 mod guest_toolchain;
 mod inspect;

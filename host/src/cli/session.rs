@@ -36,6 +36,11 @@ impl Session {
         input.unwrap_or_else(|| Box::new(std::io::empty()))
     }
 
+    /// Whether nobody waits for the command any more. Never true of a command of this process: Ctrl-C breaks it off.
+    pub(crate) fn is_over(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(Interrupt::asked)
+    }
+
     /// Tells when an endless command should end: Ctrl-C here, or the client's.
     pub(crate) fn interrupt(&self) -> Result<Interrupt> {
         match &self.interrupt {

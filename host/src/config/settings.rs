@@ -40,6 +40,8 @@ pub struct StoreSettings {
     pub hot_bytes_max: u64,
     /// Bytes that a sealed file aims at.
     pub sealed_file_bytes: u64,
+    /// Bytes of the disk that are left free: work waits instead.
+    pub reserve_bytes: u64,
 }
 
 /// `[dataflow]`.
@@ -88,11 +90,12 @@ impl Settings {
             count(&table, "threads", 0..=1_024, &mut self.workers.threads)?;
         }
         if let Some(item) = root.get("store") {
-            let table = item.table(&["cache", "checkpoints_retained", "hot", "sealed_file"])?;
+            let table = item.table(&["cache", "checkpoints_retained", "hot", "sealed_file", "reserve"])?;
             size(&table, "cache", 1 << 20, &mut self.store.cache_bytes)?;
             count(&table, "checkpoints_retained", 1..=1_000_000, &mut self.store.checkpoints_retained)?;
             size(&table, "hot", 64 << 10, &mut self.store.hot_bytes_max)?;
             size(&table, "sealed_file", 64 << 10, &mut self.store.sealed_file_bytes)?;
+            size(&table, "reserve", 0, &mut self.store.reserve_bytes)?;
         }
         if let Some(item) = root.get("dataflow") {
             let keys = ["batch_events", "batch", "queue_batches", "queue", "epochs_in_flight", "uncommitted"];

@@ -108,6 +108,9 @@ pub enum ConnectorError {
     /// Passing: try again.
     #[error("{0}")]
     Unavailable(String),
+    /// A disk is full: make room, and it goes on.
+    #[error("{0}")]
+    Full(String),
     /// The storage layer's.
     #[error(transparent)]
     Storage(#[from] tidemill_storage::Error),

@@ -20,6 +20,8 @@ pub enum FailureKind {
     Fatal,
     /// Passing trouble of the outside or the store: the restart policy decides.
     Unavailable,
+    /// A disk is full: the pipeline waits for room, however long, and goes on.
+    Full,
     /// The user has to mend something: no restart.
     Invalid,
     /// Tidemill's own fault: no restart.
@@ -52,7 +54,8 @@ impl From<tidemill_storage::Error> for TaskFailure {
     fn from(error: tidemill_storage::Error) -> TaskFailure {
         use tidemill_storage::Kind;
         let kind = match error.kind() {
-            Kind::Unavailable | Kind::Full => FailureKind::Unavailable,
+            Kind::Full => FailureKind::Full,
+            Kind::Unavailable => FailureKind::Unavailable,
             Kind::Bug => FailureKind::Bug,
             _ => FailureKind::Invalid,
         };
@@ -66,6 +69,7 @@ impl From<crate::connector::ConnectorError> for TaskFailure {
         match error {
             ConnectorError::Invalid(message) => TaskFailure::new(FailureKind::Invalid, message),
             ConnectorError::Unavailable(message) => TaskFailure::new(FailureKind::Unavailable, message),
+            ConnectorError::Full(message) => TaskFailure::new(FailureKind::Full, message),
             ConnectorError::Storage(error) => error.into(),
         }
     }

@@ -1,9 +1,9 @@
 //! Drives the egresses of a job, each on its own thread: steps while there is something to move, waits a little when
 //! there is not, and at the end of a finished pipeline leaves nothing behind.
 
-use super::JobError;
+use super::{JobError, stopped_within};
 use crate::connector::{ConnectorError, Egress};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_storage::{Kind, Store};
@@ -40,7 +40,7 @@ impl Egresses {
     pub fn start(egresses: Vec<(String, Box<dyn Egress>)>, store: &Store) -> Result<Egresses, JobError> {
         let mut all = Egresses::default();
         for (name, egress) in egresses {
-            let (orders, inbox) = bounded(1);
+            let (orders, inbox) = unbounded();
             let store = store.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("egress-{name}"))
@@ -56,12 +56,20 @@ impl Egresses {
         self.runners.iter().any(|r| r.thread.is_finished())
     }
 
-    /// Ends all of them; `drain` = only when everything committed is outside.
-    pub fn finish(self, drain: bool) -> Result<(), JobError> {
-        let order = if drain { Order::Drain } else { Order::Halt };
-        for runner in &self.runners {
-            // A failed egress does not listen any more; its error comes with the join.
-            let _ = runner.orders.send(order);
+    /// Ends all of them; `drain` = only when everything committed is outside, or the user no longer waits for that.
+    pub fn finish(self, drain: bool, stop: &Receiver<()>) -> Result<(), JobError> {
+        let tell = |order| {
+            for runner in &self.runners {
+                // A failed egress does not listen any more; its error comes with the join.
+                let _ = runner.orders.send(order);
+            }
+        };
+        tell(if drain { Order::Drain } else { Order::Halt });
+        while self.runners.iter().any(|runner| !runner.thread.is_finished()) {
+            if stopped_within(stop, Duration::from_millis(POLL_MS)) {
+                // What is not outside yet is committed: the next run copies it.
+                tell(Order::Halt);
+            }
         }
         let mut first_error = Ok(());
         for runner in self.runners {
@@ -80,23 +88,30 @@ impl Egresses {
 fn run(mut egress: Box<dyn Egress>, store: &Store, inbox: &Receiver<Order>) -> Result<(), ConnectorError> {
     let mut order = None;
     let mut troubles = 0;
+    let mut full = false;
     loop {
-        if order.is_none() {
-            order = inbox.try_recv().ok();
-        }
+        order = inbox.try_recv().ok().or(order);
         if order == Some(Order::Halt) {
             return Ok(());
         }
         let wait = match egress.step(store, order == Some(Order::Drain)) {
             Ok(true) => {
-                troubles = 0;
+                (troubles, full) = (0, false);
                 continue;
             }
             Ok(false) if order == Some(Order::Drain) => return Ok(()),
             Ok(false) => POLL_MS,
+            Err(error) if is_full(&error) => {
+                if !std::mem::replace(&mut full, true) {
+                    tracing::warn!("an egress waits for room on a disk: {error}");
+                }
+                reopen(store);
+                RETRY_MS
+            }
             Err(error) if is_passing(&error) && troubles < RETRIES_MAX => {
                 troubles += 1;
                 tracing::warn!("an egress has trouble and tries again: {error}");
+                reopen(store);
                 RETRY_MS
             }
             Err(error) => return Err(error),
@@ -109,10 +124,25 @@ fn run(mut egress: Box<dyn Egress>, store: &Store, inbox: &Receiver<Order>) -> R
     }
 }
 
+/// At the end of a job nobody else does it.
+fn reopen(store: &Store) {
+    if let Err(error) = store.reopen_if_failed() {
+        tracing::debug!("the store does not open again yet: {error}");
+    }
+}
+
+fn is_full(error: &ConnectorError) -> bool {
+    match error {
+        ConnectorError::Full(_) => true,
+        ConnectorError::Storage(e) => e.kind() == Kind::Full,
+        ConnectorError::Invalid(_) | ConnectorError::Unavailable(_) => false,
+    }
+}
+
 fn is_passing(error: &ConnectorError) -> bool {
     match error {
-        ConnectorError::Invalid(_) => false,
+        ConnectorError::Invalid(_) | ConnectorError::Full(_) => false,
         ConnectorError::Unavailable(_) => true,
-        ConnectorError::Storage(e) => matches!(e.kind(), Kind::Unavailable | Kind::Full),
+        ConnectorError::Storage(e) => e.kind() == Kind::Unavailable,
     }
 }

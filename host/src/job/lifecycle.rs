@@ -1,19 +1,19 @@
 //! A job's life: open the store and the components, then run after run (each from the last committed epoch) until the
 //! input ends, the user stops it, or the restart policy gives up. One supervisor thread per job.
 
-use super::JobError;
 use super::egress::Egresses;
 use super::graph::{Graph, NodeKind};
 use super::planner::Plan;
 use super::restart::{RestartPolicy, Verdict};
 use super::status::{RunStatus, RunSummary, StatusBoard};
 use super::wiring::{self, JobParts, RunParts, sink_stream};
+use super::{JobError, stopped_within};
 use crate::checkpoint::coordinator::{Coordinator, Event, RunEnd};
 use crate::checkpoint::protocol::Pace;
 use crate::clock::Clock;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::{Settings, StoreSettings};
-use crate::connector::{Egress, sink, source};
+use crate::connector::{ConnectorError, Egress, sink, source};
 use crate::dataflow::control::RunControl;
 use crate::dataflow::encoder::Encoder;
 use crate::dataflow::queue::Capacity;
@@ -29,7 +29,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_storage::checkpoint::CheckpointRecord;
 use tidemill_storage::stream::StreamConfig;
-use tidemill_storage::{Store, StoreOptions};
+use tidemill_storage::{Kind, Store, StoreOptions};
+
+/// The state of a job that waits for room on the disk.
+const WAITING: &str = "waiting for disk space";
+/// Between two looks whether there is room again after the disk was full, ms.
+const ROOM_WAIT_MIN_MS: u64 = 10;
+const ROOM_WAIT_MAX_MS: u64 = 2_000;
 
 /// How a job runs on this machine.
 #[derive(Clone, Debug)]
@@ -111,6 +117,7 @@ pub fn store_options(settings: &StoreSettings, clock: &Clock) -> StoreOptions {
         checkpoints_retained: settings.checkpoints_retained as usize,
         hot_bytes_max: settings.hot_bytes_max,
         sealed_file_bytes: settings.sealed_file_bytes,
+        reserve_bytes: settings.reserve_bytes,
         clock: Arc::new(move || clock.now_ms()),
         ..StoreOptions::default()
     }
@@ -232,13 +239,22 @@ impl Supervisor {
         let started = self.clock.elapsed();
         let mut policy = RestartPolicy::new(self.job.pipeline.restart.clone());
         let mut restarts = 0;
+        let mut epoch = None;
         let end = loop {
+            let times_full = self.store.times_full();
             let failure = match self.run_once(restarts, &egresses) {
                 Ok(end) => break Ok(end),
                 Err(JobError::Failed { failure, advice }) => (failure, advice),
                 Err(other) => break Err(other),
             };
-            let (failure, advice) = failure;
+            let (mut failure, advice) = failure;
+            if failure.kind == FailureKind::Unavailable && self.store.times_full() != times_full {
+                // Who reads while a commit meets the full disk hears only that the store is out of order.
+                failure.kind = FailureKind::Full;
+            }
+            if epoch.replace(self.board.totals().0) != Some(self.board.totals().0) {
+                policy.committed();
+            }
             match policy.failed(failure.kind, self.clock.now_ms()) {
                 Verdict::Fail => {
                     let advice = if advice.is_empty() { give_up_advice(&failure) } else { advice };
@@ -246,22 +262,32 @@ impl Supervisor {
                 }
                 Verdict::Restart(after_ms) => {
                     restarts += 1;
-                    self.board.set_state("restarting");
-                    tracing::warn!(
-                        "rolled back to the last checkpoint, restart {restarts} in {after_ms} ms: {failure}"
-                    );
-                    if self.stop.recv_timeout(Duration::from_millis(after_ms)).is_ok() {
+                    let go_on = match failure.kind {
+                        FailureKind::Full => {
+                            self.board.set_state(WAITING);
+                            tracing::warn!(
+                                "pipeline {}: rolled back to the last checkpoint, waits for room on the disk: {failure}",
+                                self.job.pipeline.name
+                            );
+                            self.wait_for_room(after_ms)
+                        }
+                        _ => {
+                            self.board.set_state("restarting");
+                            tracing::warn!(
+                                "rolled back to the last checkpoint, restart {restarts} in {after_ms} ms: {failure}"
+                            );
+                            self.wait_and_reopen(after_ms)
+                        }
+                    };
+                    if !go_on {
                         break Ok(RunEnd::Stopped);
-                    }
-                    if let Err(error) = self.store.reopen_if_failed() {
-                        tracing::warn!("the store does not open again yet: {error}");
                     }
                 }
             }
         };
         let finished = matches!(end, Ok(RunEnd::Finished));
         self.board.set_state("draining");
-        let drained = egresses.finish(finished);
+        let drained = egresses.finish(finished, &self.stop);
         self.board.set_state("done");
         end?;
         drained?;
@@ -269,6 +295,36 @@ impl Supervisor {
         let elapsed_ms = self.clock.elapsed().saturating_sub(started).as_millis() as u64;
         let summary = RunSummary { finished, epochs, restarts, nodes: self.board.nodes(), elapsed_ms };
         Ok(summary)
+    }
+
+    /// Waits; false = the user wants to stop.
+    fn wait(&self, ms: u64) -> bool {
+        !stopped_within(&self.stop, Duration::from_millis(ms))
+    }
+
+    fn wait_and_reopen(&self, after_ms: u64) -> bool {
+        let go_on = self.wait(after_ms);
+        if go_on && let Err(error) = self.store.reopen_if_failed() {
+            // The next run says so again, and that counts.
+            tracing::warn!("the store does not open again yet: {error}");
+        }
+        go_on
+    }
+
+    /// Waits until the store is open and its reserve whole; false = the user wants to stop.
+    fn wait_for_room(&self, after_ms: u64) -> bool {
+        let longest_ms = self.job.pipeline.restart.backoff_max_ms.clamp(ROOM_WAIT_MIN_MS, ROOM_WAIT_MAX_MS);
+        let mut wait_ms = after_ms.min(longest_ms);
+        while self.wait(wait_ms) {
+            match self.store.reopen_if_failed() {
+                Ok(_) if !self.store.disk().is_low() => return true,
+                // A trouble of another kind: the next run says so, and that counts.
+                Err(error) if error.kind() != Kind::Full => return true,
+                Ok(_) | Err(_) => {}
+            }
+            wait_ms = wait_ms.saturating_mul(2).clamp(ROOM_WAIT_MIN_MS, longest_ms);
+        }
+        false
     }
 
     /// One run: from the last committed epoch to its end or failure.
@@ -305,6 +361,10 @@ impl Supervisor {
         };
         let tasks = wiring::build(&self.job, &run).map_err(|e| match e {
             JobError::Storage(error) => as_failure(error),
+            JobError::Connector(ConnectorError::Storage(error)) => as_failure(error),
+            JobError::Connector(error @ (ConnectorError::Unavailable(_) | ConnectorError::Full(_))) => {
+                JobError::Failed { failure: error.into(), advice: String::new() }
+            }
             other => other,
         })?;
         let on_failure = {
@@ -337,7 +397,7 @@ impl Supervisor {
             in_flight_max: settings.epochs_in_flight_max as usize,
             staged_bytes_max: settings.uncommitted_bytes_max / 4,
         };
-        let board = self.board.clone();
+        let (board, waiting_board) = (self.board.clone(), self.board.clone());
         let coordinator = Coordinator {
             store: self.store.clone(),
             pipeline: pipeline.name.clone(),
@@ -350,6 +410,7 @@ impl Supervisor {
             answers: sender.clone(),
             clock: self.clock.clone(),
             on_commit: Box::new(move |record| board.checkpointed(record)),
+            on_wait: Box::new(move |waits| waiting_board.set_state(if waits { WAITING } else { "running" })),
         };
         let (over, is_over) = unbounded::<()>();
         std::thread::scope(|scope| {
@@ -399,7 +460,7 @@ fn give_up_advice(failure: &TaskFailure) -> String {
     let what = match failure.kind {
         FailureKind::Guest => "mend the operator or the event; the restart attempts are used up",
         FailureKind::Fatal => "the operator asked to stop",
-        FailureKind::Unavailable => "the trouble did not pass; the restart attempts are used up",
+        FailureKind::Unavailable | FailureKind::Full => "the trouble did not pass; the restart attempts are used up",
         FailureKind::Invalid => "this has to be mended before the pipeline can go on",
         FailureKind::Bug => "this is a fault of Tidemill's own: please report it",
     };

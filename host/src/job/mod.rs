@@ -14,6 +14,21 @@ pub use status::{NodeStatus, RunStatus, RunSummary};
 
 use crate::connector::ConnectorError;
 use crate::dataflow::task::TaskFailure;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// Waits for the user's order to stop; false = there is none.
+fn stopped_within(stop: &Receiver<()>, wait: Duration) -> bool {
+    match stop.recv_timeout(wait) {
+        Ok(()) => true,
+        Err(RecvTimeoutError::Timeout) => false,
+        Err(RecvTimeoutError::Disconnected) => {
+            // Nobody holds the job any more; it goes on all the same, and not in a hurry.
+            std::thread::sleep(wait);
+            false
+        }
+    }
+}
 
 /// Why a job could not start or go on.
 #[derive(Clone, Debug, thiserror::Error)]

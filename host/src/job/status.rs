@@ -29,7 +29,7 @@ pub struct NodeStatus {
 /// A look at a running job.
 #[derive(Clone, Debug)]
 pub struct RunStatus {
-    /// `starting`, `running`, `restarting`, `draining`, `done`.
+    /// `starting`, `running`, `restarting`, `waiting for disk space`, `draining`, `done`.
     pub state: String,
     /// In the order of the graph.
     pub nodes: Vec<NodeStatus>,

@@ -67,6 +67,7 @@ impl Tier for FaultTier {
             if let Some(left) = disk.blocks_left {
                 let rest = left.checked_sub(blocks).ok_or_else(|| Error::from(ErrorKind::StorageFull))?;
                 disk.blocks_left = Some(rest);
+                disk.blocks_least = disk.blocks_least.min(rest);
             }
             let mut state = disk.seed ^ disk.syncs.wrapping_mul(0x9e6c_63d0_876a_3f6b);
             if let Err(e) = disk.count_sync().and_then(|()| disk.count_sync()) {

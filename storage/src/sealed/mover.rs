@@ -27,6 +27,8 @@ const READ_BYTES_MAX: u64 = 4 << 20;
 /// First and longest wait before a failed move is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// The longest when the disk was full.
+const RETRY_FULL: Duration = Duration::from_secs(1);
 
 /// What a call of [`crate::Store::seal`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +100,8 @@ pub(crate) fn run(mover: &Mover) {
     while mover.wait(wait) {
         wait = match mover.round() {
             Ok(()) => None,
+            // A full disk is looked at again and again: whoever waits for the mover waits for that, too.
+            Err(e) if e.kind() == Kind::Full => Some(wait.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_FULL))),
             Err(_) => Some(wait.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_MAX))),
         };
     }
@@ -338,6 +342,7 @@ impl Mover {
         let Some(file) = writer.map(FileWriter::finish).transpose()?.flatten() else { return Ok(()) };
         let SealedFile { number, row, bytes, groups } = file;
         let name = row.name.clone();
+        self.shared.space.spare(row.bytes)?;
         self.shared.tier.put(&name, bytes).map_err(|e| tier_error("writing", &name, &e))?;
         let count = |n: usize| n as u64;
         let (old, new) =

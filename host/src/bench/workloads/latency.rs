@@ -39,7 +39,10 @@ fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
             let raw = bench.raw_sync()?;
             let events = (rate as f64 * seconds) as u64;
             let latencies = Mutex::default();
-            stage.load(&bench.clock, rate, events, KEYS)?.drive(&latencies, || bench.go_on())?;
+            let driven = stage.load(&bench.clock, rate, events, KEYS)?.drive(&latencies, || bench.go_on());
+            if driven.is_err() {
+                return stage.end().and(driven);
+            }
             let mut latencies: Latencies = latencies.into_inner().unwrap_or_else(PoisonError::into_inner);
             let p50 = latencies.quantile(0.5).as_secs_f64();
             let with = if stored == 0 { String::new() } else { format!(", {:.1} GB stored", stored as f64 / 1e9) };

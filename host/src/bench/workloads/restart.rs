@@ -71,11 +71,12 @@ fn fill_up(bench: &Bench<'_>, stored: u64, state_bytes: u64) -> Result<Scratch, 
     // The operator's state is kept under the names of pipeline and node: the component finds it there.
     let spec = Spec::streams(PIPELINE, Some("given".as_ref()), false, 1);
     let handle = start(spec.load(bench.path())?, &native_keep(), store, &scratch.data_dir, 1, &bench.clock)?;
-    while taken(&handle.status()) < keys && !handle.is_done() {
+    while taken(&handle.status()) < keys && !handle.is_done() && bench.go_on().is_ok() {
         std::thread::sleep(Duration::from_millis(1));
     }
     handle.stop();
     handle.wait()?; // at a checkpoint
+    bench.go_on()?;
     let record = store.checkpoints(PIPELINE)?.into_iter().next().map(|checkpoint| checkpoint.record);
     let read: u64 = record.iter().flat_map(|r| r.sources.values().flat_map(|p| p.values())).map(|p| p.events).sum();
     if read != keys {

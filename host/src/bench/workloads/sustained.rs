@@ -30,6 +30,7 @@ const STEADY: f64 = 3.0;
 /// What is looked at in a window.
 #[derive(Clone, Copy, Debug)]
 struct Window {
+    at: Duration,
     hot_file: u64,
     directory: u64,
     memory: u64,
@@ -53,7 +54,7 @@ fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let mut next = start + length;
     let mut windows = Vec::new();
     let (emit, program) = (&mut *bench.emit, bench.program);
-    stage.load(&clock, rate, events, keys)?.drive(&latencies, || {
+    let driven = stage.load(&clock, rate, events, keys)?.drive(&latencies, || {
         let now = clock.elapsed();
         if program.is_interrupted() {
             return Err(BenchError::Interrupted);
@@ -61,20 +62,25 @@ fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         if now < next {
             return Ok(());
         }
-        next += length;
         let mut seen = std::mem::take(&mut *latencies.lock().unwrap_or_else(PoisonError::into_inner));
-        let window = look(&stage, &mut seen)?;
+        if seen.len() == 0 {
+            return Ok(()); // a stall longer than a window: it ends with the first results, which tell of it
+        }
+        next = now + length;
+        let window = look(&stage, now - start, &mut seen)?;
         windows.push(window);
         let line = window.line(format!("{:.1} s", (now - start).as_secs_f64())).latencies(&mut seen);
         if emit(&line) { Ok(()) } else { Err(BenchError::Interrupted) }
-    })?;
+    });
     let hot_max = stage.scratch.store()?.describe()?.hot_bytes_max;
     stage.end()?;
+    driven?;
     bench.emit(verdict(&windows, rate, hot_max)?)
 }
 
-fn look(stage: &Stage, seen: &mut Latencies) -> Result<Window, BenchError> {
+fn look(stage: &Stage, at: Duration, seen: &mut Latencies) -> Result<Window, BenchError> {
     Ok(Window {
+        at,
         hot_file: stage.scratch.store()?.describe()?.hot_file_bytes,
         directory: bytes_below(&stage.scratch.data_dir),
         memory: Memory::own()?.resident,
@@ -98,9 +104,12 @@ fn verdict(windows: &[Window], rate: u64, hot_max: u64) -> Result<Line, BenchErr
         let (least, most) = half.iter().map(figure).fold((f64::MAX, 0.0), |(a, b): (f64, f64), x| (a.min(x), b.max(x)));
         (most / least.max(1e-9), most)
     };
-    if half.is_empty() {
+    let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
         return Err(BenchError::Invalid("the load ended within one window: give more --minutes".into()));
-    }
+    };
+    // Of the whole run: the file of pages grows in leaps.
+    let events = rate as f64 * (last.at - first.at).as_secs_f64();
+    let growth = last.directory.saturating_sub(first.directory) as f64 / events.max(1.0);
     let (memory, most_memory) = spread(|window| window.memory as f64);
     let (hot_file, most_hot) = spread(|window| window.hot_file as f64);
     let (p99, most_p99) = spread(|window| window.p99.as_secs_f64());
@@ -115,6 +124,7 @@ fn verdict(windows: &[Window], rate: u64, hot_max: u64) -> Result<Line, BenchErr
         .with("memory_max", most_memory, Unit::Bytes)
         .with("hot_file_max", most_hot, Unit::Bytes)
         .ms("p99_max", Duration::from_secs_f64(most_p99))
+        .with("directory_per_event", growth, Unit::Bytes)
         .note(format!("{bounded}, {flat}, {steady}")))
 }
 
@@ -124,11 +134,18 @@ mod tests {
 
     #[test]
     fn the_second_half_decides_and_growth_is_said() {
-        let window = |hot_file, memory, p99| Window { hot_file, directory: 0, memory, p99: Duration::from_millis(p99) };
+        let window = |hot_file, memory, p99| Window {
+            at: Duration::from_secs(hot_file),
+            hot_file,
+            directory: hot_file * 2_000,
+            memory,
+            p99: Duration::from_millis(p99),
+        };
         let steady = [window(1, 1, 1), window(90, 100, 10), window(100, 110, 15)];
         let line = verdict(&steady, 1_000, 50).unwrap();
         assert_eq!(line.note, "hot file bounded, memory flat, p99 steady");
         assert!((line.figures[0].value - 1.1).abs() < 1e-9, "{line:?}");
+        assert_eq!(line.figures.last().map(|figure| (figure.name, figure.value)), Some(("directory_per_event", 2.0)));
         let growing = [window(1, 1, 1), window(1, 100, 10), window(300, 200, 100)];
         assert_eq!(verdict(&growing, 1_000, 50).unwrap().note, "HOT FILE GROWS, memory not flat, p99 not steady");
         assert!(verdict(&[], 1_000, 50).is_err());

@@ -5,7 +5,7 @@ use super::records::{Node, Overview};
 use crate::cli::args::PipelineArg;
 use crate::cli::output::{number, size, table};
 use crate::cli::session::Session;
-use crate::cli::{checkpoint, time};
+use crate::cli::{checkpoint, disk, time};
 use anyhow::Result;
 use tidemill::job::wiring::sink_stream;
 use tidemill_storage::checkpoint::{CheckpointRecord, CheckpointSummary};
@@ -18,7 +18,10 @@ pub(crate) fn run(args: &PipelineArg, session: &Session) -> Result<()> {
     let checkpoints = store.checkpoints(&args.pipeline)?;
     let overview = Overview::of(&args.pipeline, &checkpoints, session);
     let streams = streams(&store, &args.pipeline, session)?;
-    session.output.data(|| json(&overview, &checkpoints, &streams), || text(&overview, &checkpoints, &streams))
+    session.output.data(
+        || json(&overview, &checkpoints, &streams),
+        || text(&overview, &checkpoints, &streams, disk::warning(&store.disk())),
+    )
 }
 
 /// The streams that it writes: those of the pipeline file while it runs, else those of its own scope.
@@ -81,7 +84,12 @@ fn sources_json(record: &CheckpointRecord) -> serde_json::Value {
     sources.collect()
 }
 
-fn text(overview: &Overview, checkpoints: &[CheckpointSummary], streams: &[StreamInfo]) -> String {
+fn text(
+    overview: &Overview,
+    checkpoints: &[CheckpointSummary],
+    streams: &[StreamInfo],
+    disk: Option<String>,
+) -> String {
     let mut text = format!("{} is {}, epoch {}", overview.name, overview.state, overview.epoch);
     if let Some(ms) = overview.checkpoint_age_ms {
         text.push_str(&format!(", last checkpoint {} ago", super::age(ms)));
@@ -89,7 +97,9 @@ fn text(overview: &Overview, checkpoints: &[CheckpointSummary], streams: &[Strea
     if let Some(restarts) = overview.restarts.filter(|restarts| *restarts > 0) {
         text.push_str(&format!(", restarts {restarts}"));
     }
-    text.push_str("\n\n");
+    text.push('\n');
+    text.push_str(&disk.unwrap_or_default());
+    text.push('\n');
     let nodes = overview.nodes.iter().map(|node| {
         [
             node.name.clone(),

@@ -12,7 +12,7 @@ use tidemill_storage::{EventTime, Store};
 /// A pipeline in one line.
 pub(super) struct Overview {
     pub(super) name: String,
-    /// `starting`, `running`, `restarting`, `draining`; `finished`, `stopped`, `failed`.
+    /// `starting`, `running`, `restarting`, `waiting for disk space`, `draining`; `finished`, `stopped`, `failed`.
     pub(super) state: String,
     /// Newest committed epoch.
     pub(super) epoch: u64,

@@ -3,6 +3,7 @@
 use super::age;
 use super::records::Overview;
 use crate::cli::args::TopArgs;
+use crate::cli::disk;
 use crate::cli::output::{number, table};
 use crate::cli::rates::Rates;
 use crate::cli::session::Session;
@@ -45,7 +46,10 @@ pub(crate) fn run(args: &TopArgs, session: &Session) -> Result<()> {
         if look > 0 && shown.is_none_or(|shown| shown.elapsed() >= SHOW_EVERY) {
             shown = Some(Instant::now());
             let clear = if session.output.stdout_is_terminal() && !args.once { CLEAR } else { "" };
-            session.output.data(|| json(&pipelines), || clear.to_owned() + &text(&pipelines))?;
+            session.output.data(
+                || json(&pipelines),
+                || clear.to_owned() + &text(&pipelines) + &disk::warning(&store.disk()).unwrap_or_default(),
+            )?;
             if args.once {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! `tidemill store describe`: what a data directory holds and where, as one consistent snapshot. Single sealed files are in
 //! the JSON only: there may be thousands.
 
+use crate::cli::disk;
 use crate::cli::output::{number, size, table};
 use crate::cli::session::Session;
 use anyhow::Result;
@@ -62,6 +63,7 @@ fn json(store: &StoreDescription) -> Value {
             "waiting_parts": store.mover.waiting_parts,
             "last_error": store.mover.last_error,
         },
+        "disk": disk::json(&store.disk),
     })
 }
 
@@ -100,6 +102,7 @@ fn text(store: &StoreDescription) -> String {
     if store.mover.waiting_parts > 0 {
         talk.push_str(&format!("{} appends and epochs wait for it\n", number(store.mover.waiting_parts as u64)));
     }
+    talk.push_str(&disk::warning(&store.disk).unwrap_or_else(|| disk::text(&store.disk) + "\n"));
     parts.push(talk);
     parts.join("\n")
 }

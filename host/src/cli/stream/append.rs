@@ -2,16 +2,18 @@
 //! a slow pipe is durable line by line and a file goes in by large batches.
 
 use crate::cli::args::AppendArgs;
+use crate::cli::disk;
 use crate::cli::event::{self, NewEvent};
 use crate::cli::output::number;
 use crate::cli::session::{Input, Session};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::{Receiver, bounded};
 use std::io::{self, BufRead};
+use std::time::Duration;
 use tidemill::clock::Clock;
 use tidemill_storage::commit::Part;
 use tidemill_storage::stream::Appender;
-use tidemill_storage::{Batch, EventTime, Store};
+use tidemill_storage::{Batch, EventTime, Room, Store};
 
 /// Most events of one commit.
 const BATCH_EVENTS: usize = 8_192;
@@ -19,6 +21,8 @@ const BATCH_EVENTS: usize = 8_192;
 const BATCH_BYTES: usize = 1 << 20;
 /// Bytes asked of one read of stdin.
 const INPUT_BYTES: usize = 64 << 10;
+/// Between two looks whether there is room on the disk.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &AppendArgs, session: &Session) -> Result<()> {
     let store = session.access.open()?;
@@ -46,7 +50,7 @@ pub(crate) fn run(args: &AppendArgs, session: &Session) -> Result<()> {
             let full = batch.len() >= BATCH_EVENTS || batch.bytes() >= BATCH_BYTES;
             waiting = if full { None } else { lines.try_recv().ok() };
         }
-        commit(&store, &mut appender, &batch)?;
+        commit(&store, &mut appender, &batch, session)?;
         durable += batch.len() as u64;
     }
     if let Some(error) = wrong {
@@ -91,16 +95,33 @@ fn push(batch: &mut Batch, event: &NewEvent, now_ms: i64) {
     batch.push(EventTime(event.time.unwrap_or(now_ms)), event.key.as_deref(), event.value.as_deref());
 }
 
+/// Room on the disk for a part: waits for it as long as the client does.
+fn wait_for_room(store: &Store, part: &Part, session: &Session) -> Result<Option<Room>> {
+    let mut room = store.line_up(part);
+    let mut said = false;
+    while room.as_mut().is_some_and(|room| !room.is_granted()) {
+        if session.is_over() {
+            bail!("broken off while there was no room on the disk: the last lines may be appended or not");
+        }
+        if !std::mem::replace(&mut said, true) {
+            session.output.say(&format!("{}: waiting", disk::text(&store.disk())));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(room)
+}
+
 /// Durable when it returns; one commit for all segments where the committer can.
-fn commit(store: &Store, appender: &mut Appender, batch: &Batch) -> Result<()> {
+fn commit(store: &Store, appender: &mut Appender, batch: &Batch, session: &Session) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
     }
     let appends = appender.append(batch)?;
     let (sender, outcomes) = bounded(appends.len());
     for append in appends {
-        let sender = sender.clone();
-        store.submit(Part::Append(append), Box::new(move |outcome| drop(sender.send(outcome))));
+        let (sender, part) = (sender.clone(), Part::Append(append));
+        let room = wait_for_room(store, &part, session)?;
+        store.submit_in(room, part, Box::new(move |outcome| drop(sender.send(outcome))));
     }
     drop(sender);
     for outcome in outcomes {

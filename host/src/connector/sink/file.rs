@@ -25,10 +25,13 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
-use tidemill_storage::{Offset, SegmentId, Store};
+use tidemill_storage::{Offset, SegmentId, Store, free_bytes};
 
 /// Names keep their order up to here.
 const FILES_MAX: u32 = 100_000_000;
+
+/// Room for the lines of one read.
+const READ_BYTES: u64 = 1 << 20;
 
 /// Where a crash may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +140,7 @@ impl FileEgress {
             },
         };
         let info = state.progress.look(store)?;
-        let (mut moved, mut caught_up) = (false, true);
+        let (mut moved, mut caught_up, mut full) = (false, true, None);
         for segment in &info.segments {
             let reached = match &state.part {
                 Some(part) => part.to.get(&segment.id),
@@ -146,6 +149,10 @@ impl FileEgress {
             let from = reached.copied().unwrap_or(segment.head);
             if from >= segment.tail {
                 continue;
+            }
+            if let Err(error) = self.check_room(store) {
+                full = Some(error);
+                break;
             }
             self.lines.clear();
             let to = state.progress.read(store, segment.id, from, segment.tail, |batch, i| {
@@ -163,7 +170,9 @@ impl FileEgress {
         }
         if let Some(part) = &state.part {
             let age_ms = self.clock.elapsed().saturating_sub(part.opened).as_millis();
-            if part.bytes >= self.spec.roll_bytes || age_ms >= u128::from(self.spec.roll_ms) || (last && caught_up) {
+            // On a disk without room what is written is finished: then its events in the stream are free to go.
+            let is_due = part.bytes >= self.spec.roll_bytes || age_ms >= u128::from(self.spec.roll_ms);
+            if is_due || full.is_some() || (last && caught_up) {
                 self.reached(Step::LinesWritten)?;
                 if let Some(part) = state.part.take() {
                     self.finish(store, &mut state.progress, part)?;
@@ -172,7 +181,23 @@ impl FileEgress {
             }
         }
         self.state = Some(state);
-        Ok(moved)
+        match full {
+            Some(error) if !moved => Err(error),
+            _ => Ok(moved),
+        }
+    }
+
+    /// The disk of the folder, which may be the data directory's, keeps the same reserve.
+    fn check_room(&self, store: &Store) -> Result<(), ConnectorError> {
+        let reserve = store.reserve_bytes();
+        match free_bytes(&self.spec.path) {
+            Ok(free) if reserve > 0 && free < reserve.saturating_add(READ_BYTES) => Err(ConnectorError::Full(format!(
+                "{}: the disk is full down to its reserve (store.reserve); make room",
+                self.spec.path.display()
+            ))),
+            // Writing tells, if there is something wrong.
+            _ => Ok(()),
+        }
     }
 
     fn open_part(&self, marker: &Marker) -> Result<OpenPart, ConnectorError> {
@@ -364,7 +389,7 @@ fn failed(path: &Path, error: &io::Error) -> ConnectorError {
             ConnectorError::Invalid(format!("{path}: {error}; the sink's path must be a folder"))
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            ConnectorError::Unavailable(format!("{path}: the disk is full; make room"))
+            ConnectorError::Full(format!("{path}: the disk is full; make room"))
         }
         _ => ConnectorError::Unavailable(format!("{path}: {error}")),
     }
