@@ -14,7 +14,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("clock.rs", &[]),
     ("telemetry.rs", &[]),
     ("config", &[]),
-    ("operator", &["state"]),
+    // Built-in operators: their settings are config's plain data, JSON is searched by connector/json.rs.
+    ("operator", &["config", "connector", "state"]),
     ("state", &["operator"]),
     ("connector", &["config"]),
     ("wasm", &["config", "operator", "state"]),

@@ -21,7 +21,9 @@ use crate::row::{FileRow, PipelineRow};
 use crate::sealed::writer::Group;
 use crate::stream::{StreamConfig, WriterState};
 use bytes::Bytes;
+pub(crate) use retention::TailNote;
 pub(crate) use stream::StreamWork;
+pub(crate) use truncate::has_dead_chunks;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
 pub(crate) const FREED_CHUNKS_MAX: usize = 4_096;
@@ -41,6 +43,8 @@ pub(crate) enum Work {
     Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
     /// Switch the index over to chunks in a sealed file that is durable already.
     Seal { file: u64, row: FileRow, groups: Vec<Group> },
+    /// The same for chunks that lie in other sealed files.
+    Rewrite { file: u64, row: FileRow, groups: Vec<Group> },
 }
 
 /// What it answers.
@@ -86,7 +90,11 @@ impl Work {
         match self {
             Work::Part(part) => part_bytes(part),
             Work::Fold { blob, .. } => blob.len(),
-            Work::CreateStream { .. } | Work::Stream(_) | Work::StartPipeline { .. } | Work::Seal { .. } => 0,
+            Work::CreateStream { .. }
+            | Work::Stream(_)
+            | Work::StartPipeline { .. }
+            | Work::Seal { .. }
+            | Work::Rewrite { .. } => 0,
         }
     }
 
@@ -151,6 +159,7 @@ fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Resu
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
+        Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
 }
 
@@ -286,9 +295,11 @@ fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], 
 }
 
 mod append;
+mod retention;
 mod scale;
 mod seal;
 mod stream;
+mod truncate;
 mod writer;
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ mod guard;
 pub mod hash;
 pub mod headers;
 pub mod ids;
+mod maintain;
 pub mod manifest;
 mod overlay;
 mod pressure;
@@ -55,12 +56,14 @@ pub use commit::*;
 pub use describe::{SealedFileSizes, StateSizes, StoreDescription, StreamSizes, TierBytes};
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, Position, SegmentId, StreamId, StreamName};
+pub use maintain::Maintenance;
 pub use manifest::{BlobEntry, BlobId, Location, Manifest};
 pub use sealed::{MoverStatus, SealReport, Tier};
 pub use space::{DiskSpace, Room, free_bytes};
 pub use store::{BackendFactory, Clock, OnDone, PipelineStart, Store, StoreOptions};
 pub use stream::{
-    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, Scaling, SegmentInfo, StreamConfig,
-    StreamCut, StreamInfo, StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
+    Appender, CutOrder, CutTile, EncodedChunk, EventWriter, PastSegment, ReadChunk, ReadFrom, RetentionPolicy,
+    ScalePolicy, Scaling, SegmentInfo, StreamConfig, StreamCut, StreamInfo, StreamPolicy, StreamRead, StreamReader,
+    StreamRef, StreamState, WriterOptions, WriterState, decode_chunk, encode_chunk,
 };
 pub use time::EventTime;

@@ -10,6 +10,8 @@ use crate::row::{
     CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow,
     StreamRow, WriterRow,
 };
+use crate::row::{RetentionRow, SubscriberRow};
+use crate::stream::StreamPolicy;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +30,10 @@ pub(crate) trait Snapshot {
     fn past_segments(&self, stream: StreamId) -> Result<Vec<(SegmentId, PastRow)>>;
     fn writer(&self, stream: StreamId, writer: &str) -> Result<Option<WriterRow>>;
     fn writer_names(&self, stream: StreamId) -> Result<BTreeSet<String>>;
+    fn policy(&self, stream: StreamId) -> Result<Option<StreamPolicy>>;
+    /// Oldest first.
+    fn retention_cuts(&self, stream: StreamId) -> Result<Vec<(u64, RetentionRow)>>;
+    fn subscribers(&self, stream: StreamId) -> Result<BTreeMap<String, SubscriberRow>>;
     fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>>;
     fn checkpoint(&self, pipeline: &str, epoch: Epoch) -> Result<Option<CheckpointRow>>;
     /// Epochs with a checkpoint record.
@@ -41,6 +47,46 @@ pub(crate) trait Snapshot {
 
 /// A schedule's place: pipeline, epoch, operator, subtask.
 pub(crate) type ScheduleKey = (String, Epoch, String, u32);
+
+/// Rows of one table, put or dropped: of a key the last word counts.
+#[derive(Debug)]
+pub(crate) struct Rows<K, V> {
+    rows: BTreeMap<K, Option<V>>,
+}
+
+impl<K, V> Default for Rows<K, V> {
+    fn default() -> Rows<K, V> {
+        Rows { rows: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord, V> Rows<K, V> {
+    pub(crate) fn put(&mut self, key: K, row: V) {
+        self.rows.insert(key, Some(row));
+    }
+
+    pub(crate) fn drop(&mut self, key: K) {
+        self.rows.insert(key, None);
+    }
+
+    /// None = nothing is said of it.
+    pub(crate) fn get(&self, key: &K) -> Option<Option<&V>> {
+        self.rows.get(key).map(Option::as_ref)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Everything said, in the order of the keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
+        self.rows.iter().map(|(key, row)| (key, row.as_ref()))
+    }
+
+    fn absorb(&mut self, upper: Rows<K, V>) {
+        self.rows.extend(upper.rows);
+    }
+}
 
 /// A writer's place: stream, id.
 pub(crate) type WriterKey = (StreamId, String);
@@ -63,6 +109,10 @@ pub(crate) struct Changes {
     pub(crate) dropped_segments: BTreeSet<SegmentKey>,
     pub(crate) writers: BTreeMap<WriterKey, WriterRow>,
     pub(crate) dropped_writers: BTreeSet<WriterKey>,
+    pub(crate) dropped_streams: BTreeSet<StreamId>,
+    pub(crate) policies: Rows<StreamId, StreamPolicy>,
+    pub(crate) retention_cuts: Rows<(StreamId, u64), RetentionRow>,
+    pub(crate) subscribers: Rows<(StreamId, String), SubscriberRow>,
     /// How the bytes of all hot chunks change.
     pub(crate) hot_bytes: i64,
     pub(crate) pipelines: BTreeMap<String, PipelineRow>,
@@ -93,6 +143,10 @@ impl Changes {
             && self.dropped_segments.is_empty()
             && self.writers.is_empty()
             && self.dropped_writers.is_empty()
+            && self.dropped_streams.is_empty()
+            && self.policies.is_empty()
+            && self.retention_cuts.is_empty()
+            && self.subscribers.is_empty()
             && self.pipelines.is_empty()
             && self.checkpoints.is_empty()
             && self.dropped_checkpoints.is_empty()
@@ -151,6 +205,12 @@ impl Changes {
         upper.dropped_segments.into_iter().for_each(|key| self.drop_segment(key));
         upper.dropped_writers.into_iter().for_each(|key| self.drop_writer(key));
         upper.writers.into_iter().for_each(|(key, row)| self.put_writer(key, row));
+        // Ids of streams are never used again.
+        self.streams.retain(|id, _| !upper.dropped_streams.contains(id));
+        self.dropped_streams.extend(upper.dropped_streams);
+        self.policies.absorb(upper.policies);
+        self.retention_cuts.absorb(upper.retention_cuts);
+        self.subscribers.absorb(upper.subscribers);
         self.hot_bytes += upper.hot_bytes;
         put_and_drop(&mut self.blobs, &mut self.dropped_blobs, upper.blobs, upper.dropped_blobs);
         for (pipeline, epoch) in &upper.dropped_checkpoints {
@@ -200,6 +260,9 @@ impl Snapshot for Overlay<'_> {
     }
 
     fn stream(&self, id: StreamId) -> Result<Option<StreamRow>> {
+        if self.changes.dropped_streams.contains(&id) {
+            return Ok(None);
+        }
         self.changes.streams.get(&id).map_or_else(|| self.base.stream(id), |row| Ok(Some(row.clone())))
     }
 
@@ -273,6 +336,32 @@ impl Snapshot for Overlay<'_> {
         names.extend(self.changes.writers.keys().filter(|key| key.0 == stream).map(|key| key.1.clone()));
         names.retain(|name| !self.changes.dropped_writers.contains(&(stream, name.clone())));
         Ok(names)
+    }
+
+    fn policy(&self, stream: StreamId) -> Result<Option<StreamPolicy>> {
+        self.changes.policies.get(&stream).map_or_else(|| self.base.policy(stream), |policy| Ok(policy.copied()))
+    }
+
+    fn retention_cuts(&self, stream: StreamId) -> Result<Vec<(u64, RetentionRow)>> {
+        let mut rows: BTreeMap<u64, RetentionRow> = self.base.retention_cuts(stream)?.into_iter().collect();
+        for ((_, number), row) in self.changes.retention_cuts.iter().filter(|((of, _), _)| *of == stream) {
+            match row {
+                Some(row) => drop(rows.insert(*number, row.clone())),
+                None => drop(rows.remove(number)),
+            }
+        }
+        Ok(rows.into_iter().collect())
+    }
+
+    fn subscribers(&self, stream: StreamId) -> Result<BTreeMap<String, SubscriberRow>> {
+        let mut rows = self.base.subscribers(stream)?;
+        for ((_, name), row) in self.changes.subscribers.iter().filter(|((of, _), _)| *of == stream) {
+            match row {
+                Some(row) => drop(rows.insert(name.clone(), row.clone())),
+                None => drop(rows.remove(name)),
+            }
+        }
+        Ok(rows)
     }
 
     fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>> {

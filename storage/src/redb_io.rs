@@ -4,23 +4,25 @@
 use crate::codec::{
     after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_blob_key, decode_chunk_key,
     decode_file_key, decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key,
-    manifest_key_operator, schedule_key, schedule_key_owner, segment_key, stream_key, text_key, text_prefix,
-    writer_key,
+    manifest_key_operator, retention_key, schedule_key, schedule_key_owner, segment_key, stream_key, text_key,
+    text_prefix, writer_key,
 };
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::{BlobEntry, BlobId, Location, Manifest};
-use crate::overlay::{Changes, Snapshot};
+use crate::overlay::{Changes, Rows, Snapshot};
 use crate::row::{
     CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow,
     StreamRow, WriterRow,
 };
+use crate::row::{RetentionRow, SubscriberRow};
 use crate::schema::{self, BytesTable};
+use crate::stream::StreamPolicy;
 use bytes::Bytes;
 use redb::{Database, ReadOnlyTable, ReadTransaction, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 /// A disk, a quota or a limit on the size of files is used up.
@@ -131,6 +133,17 @@ impl RedbSnapshot {
             let name = decode_text_key(key)?;
             let id = decode_row(value, || format!("the id of stream {name}"))?;
             out.push((StreamName::new(name).map_err(|e| Error::corrupt(e.to_string()))?, id));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    /// All rows of streams, deleted ones included.
+    pub(crate) fn stream_rows(&self) -> Result<Vec<(StreamId, Result<StreamRow>)>> {
+        let mut out = Vec::new();
+        self.scan(schema::STREAMS, &[], None, |(key, value)| {
+            let id = StreamId(decode_file_key(key)?);
+            out.push((id, decode_row(value, || format!("the row of stream {id}"))));
             Ok(true)
         })?;
         Ok(out)
@@ -336,6 +349,31 @@ impl Snapshot for RedbSnapshot {
         Ok(out)
     }
 
+    fn policy(&self, stream: StreamId) -> Result<Option<StreamPolicy>> {
+        self.row(schema::POLICIES, &stream_key(stream), || format!("the policy of stream {stream}"))
+    }
+
+    fn retention_cuts(&self, stream: StreamId) -> Result<Vec<(u64, RetentionRow)>> {
+        let mut out = Vec::new();
+        self.scan_prefix(schema::RETENTION_CUTS, &stream_key(stream), |(key, value)| {
+            let number = decode_file_key(key.get(8..).unwrap_or_default())?;
+            out.push((number, decode_row(value, || format!("a retention cut of stream {stream}"))?));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    fn subscribers(&self, stream: StreamId) -> Result<BTreeMap<String, SubscriberRow>> {
+        let mut out = BTreeMap::new();
+        self.scan_prefix(schema::SUBSCRIBERS, &stream_key(stream), |(key, value)| {
+            let name = decode_text_key(key.get(8..).unwrap_or_default())?.to_string();
+            let row = decode_row(value, || format!("subscriber {name} of stream {stream}"))?;
+            out.insert(name, row);
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
     fn oldest_chunks(&self, key: SegmentKey, limit: usize) -> Result<Vec<(Offset, IndexEntry)>> {
         let mut out = Vec::new();
         self.scan_prefix(schema::CHUNK_INDEX, &segment_key(key), |(key, value)| {
@@ -446,6 +484,16 @@ fn remove_prefix(txn: &WriteTransaction, table: BytesTable, prefix: &[u8]) -> Re
     table.retain_in::<&[u8], _>(prefix..&end[..], |_, _| false).map_err(write_error)
 }
 
+fn write_rows<K: Ord, V: Serialize, B: AsRef<[u8]>>(
+    txn: &WriteTransaction,
+    table: BytesTable,
+    rows: &Rows<K, V>,
+    key: impl Fn(&K) -> B,
+) -> Result<()> {
+    remove_all(txn, table, rows.iter().filter(|(_, row)| row.is_none()).map(|(k, _)| key(k)))?;
+    put_rows(txn, table, rows.iter().filter_map(|(k, row)| Some((key(k), row?))))
+}
+
 /// Writes a group's changes in one transaction. After an error the outcome is unknown.
 pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     let txn = begin_write(db)?;
@@ -468,6 +516,10 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     }
     remove_all(&txn, schema::WRITERS, changes.dropped_writers.iter().map(|(s, w)| writer_key(*s, w)))?;
     put_rows(&txn, schema::WRITERS, changes.writers.iter().map(|((s, w), v)| (writer_key(*s, w), v)))?;
+    remove_all(&txn, schema::STREAMS, changes.dropped_streams.iter().map(|id| stream_key(*id)))?;
+    write_rows(&txn, schema::POLICIES, &changes.policies, |id| stream_key(*id))?;
+    write_rows(&txn, schema::RETENTION_CUTS, &changes.retention_cuts, |(s, n)| retention_key(*s, *n))?;
+    write_rows(&txn, schema::SUBSCRIBERS, &changes.subscribers, |(s, name)| writer_key(*s, name))?;
     put_rows(&txn, schema::PIPELINES, changes.pipelines.iter().map(|(k, v)| (text_key(k), v)))?;
     let checkpoints = changes.checkpoints.iter().map(|((p, e), v)| (checkpoint_key(p, *e), v));
     put_rows(&txn, schema::CHECKPOINTS, checkpoints)?;

@@ -3,7 +3,7 @@
 use crate::checkpoint::CheckpointSummary;
 use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;
-use crate::stream::StreamState;
+use crate::stream::{StreamCut, StreamState};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,22 @@ pub(crate) struct WriterRow {
     pub(crate) at_ms: i64,
     /// Ends and digests of the newest parts.
     pub(crate) recent: Vec<(u64, u64)>,
+}
+
+/// A place in a stream that a retention cycle noted: its tail then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RetentionRow {
+    pub(crate) at_ms: i64,
+    pub(crate) cut: StreamCut,
+    /// Bytes before it, counted from some place that is the same for all rows of the stream.
+    pub(crate) bytes_before: u64,
+}
+
+/// How far a subscriber of a stream has read for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SubscriberRow {
+    pub(crate) cut: StreamCut,
+    pub(crate) at_ms: i64,
 }
 
 /// What the index knows of a chunk without reading it.

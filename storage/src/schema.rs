@@ -71,8 +71,15 @@ pub(crate) const PAST_SEGMENTS: BytesTable = TableDefinition::new("past_segments
 /// (stream, writer) -> [`crate::row::WriterRow`].
 pub(crate) const WRITERS: BytesTable = TableDefinition::new("writers");
 
+/// Stream -> [`crate::stream::StreamPolicy`] in a row; none = the default.
+pub(crate) const POLICIES: BytesTable = TableDefinition::new("policies");
+/// (stream, number) -> [`crate::row::RetentionRow`], oldest first.
+pub(crate) const RETENTION_CUTS: BytesTable = TableDefinition::new("retention_cuts");
+/// (stream, subscriber) -> [`crate::row::SubscriberRow`].
+pub(crate) const SUBSCRIBERS: BytesTable = TableDefinition::new("subscribers");
+
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 15] = [
+pub(crate) const ALL: [BytesTable; 18] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -88,4 +95,7 @@ pub(crate) const ALL: [BytesTable; 15] = [
     SEALED_SEGMENTS,
     PAST_SEGMENTS,
     WRITERS,
+    POLICIES,
+    RETENTION_CUTS,
+    SUBSCRIBERS,
 ];

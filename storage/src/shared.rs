@@ -186,7 +186,9 @@ impl Shared {
         self.failed().clone()
     }
 
+    /// Waits for the calls under way: one of them may be the commit that is just meeting the full disk.
     pub(crate) fn times_full(&self) -> u64 {
+        drop(self.database.write().unwrap_or_else(PoisonError::into_inner));
         self.times_full.load(Ordering::SeqCst)
     }
 

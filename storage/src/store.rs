@@ -9,6 +9,7 @@ use crate::describe::{self, StoreDescription};
 use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
+use crate::maintain::Memory;
 use crate::manifest::Manifest;
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
@@ -19,11 +20,12 @@ use crate::space::{DiskSpace, Room};
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
 use crate::{committer, fold, state};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Wall clock, handed in: ms since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -48,7 +50,11 @@ pub struct StoreOptions {
     pub queue_bytes: usize,
     /// Most parts that wait or share one commit; submitters wait beyond it.
     pub queue_parts: usize,
-    /// Gives the creation time of streams. The default knows no time and says 0.
+    /// A writer with an id that was silent for so long is forgotten, ms: its numbers start again.
+    pub writer_ttl_ms: u64,
+    /// How often a thread calls [`Store::maintain`], ms; 0 = whoever owns the store does.
+    pub maintenance_interval_ms: u64,
+    /// Gives the creation time of streams and what policies go by. The default knows no time and says 0.
     pub clock: Clock,
 }
 
@@ -63,6 +69,8 @@ impl Default for StoreOptions {
             reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
+            writer_ttl_ms: 7 * 24 * 3_600_000,
+            maintenance_interval_ms: 0,
             clock: Arc::new(|| 0),
         }
     }
@@ -141,6 +149,10 @@ struct Inner {
     mover: Arc<Mover>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
+    /// What maintenance remembers.
+    memory: Mutex<Memory>,
+    /// Ends the thread that maintains.
+    tend: Mutex<Option<Sender<()>>>,
 }
 
 /// Called on the committer's thread when a part is committed or refused. It must not wait for the store.
@@ -151,6 +163,7 @@ const FOLD_REQUESTS_MAX: usize = 256;
 
 impl Inner {
     fn close(&self) {
+        *self.tend.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.queue.close();
         self.mover.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -188,6 +201,17 @@ fn fold_all(shared: &Shared, queue: &Queue, at: usize, requests: &Receiver<(Stri
         // A failed fold loses nothing: the next commit asks again.
         if let Err(e) = fold::fold(shared, queue, &pipeline, &operator, at) {
             tracing::warn!(error = %e, "state was not folded");
+        }
+    }
+}
+
+/// Maintains until the store is closed or nobody has it any more.
+fn tend_all(inner: &Weak<Inner>, over: &Receiver<()>, every: Duration) {
+    while over.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+        let Some(inner) = inner.upgrade() else { return };
+        // What could not be done is tried again.
+        if let Err(e) = (Store { inner }).maintain() {
+            tracing::debug!(error = %e, "maintenance waits for better times");
         }
     }
 }
@@ -239,8 +263,24 @@ impl Store {
                 }
             });
         })?);
-        let inner = Inner { options, shared, queue, mover, threads: Mutex::new(threads), lock: Mutex::new(lock) };
-        Ok(Store { inner: Arc::new(inner) })
+        let (tend, over) = bounded(0);
+        let interval_ms = options.maintenance_interval_ms;
+        let inner = Arc::new(Inner {
+            options,
+            shared,
+            queue,
+            mover,
+            threads: Mutex::new(threads),
+            lock: Mutex::new(lock),
+            memory: Mutex::default(),
+            tend: Mutex::new(Some(tend)),
+        });
+        if interval_ms > 0 {
+            let weak = Arc::downgrade(&inner);
+            let thread = spawn("store-tend", move || tend_all(&weak, &over, Duration::from_millis(interval_ms)))?;
+            inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(Store { inner })
     }
 
     /// After an I/O error: drops the handle and opens again. True = it was reopened. Parts whose outcome was unknown
@@ -258,8 +298,8 @@ impl Store {
         self.inner.shared.failure()
     }
 
-    /// How often a full disk was why, since the store was opened. Those who met the trouble a moment earlier than the one
-    /// whose commit failed may have heard of it as `Unavailable`.
+    /// How often a full disk was why, since the store was opened. Waits for the calls under way: who reads while a commit
+    /// meets the full disk may hear of it a moment earlier, as `Unavailable`.
     pub fn times_full(&self) -> u64 {
         self.inner.shared.times_full()
     }
@@ -274,7 +314,7 @@ impl Store {
         self.inner.close();
     }
 
-    fn ask(&self, work: Work) -> Result<Outcome> {
+    pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
         }

@@ -144,13 +144,14 @@ impl Job<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::pipeline::OperatorKind;
 
     #[test]
     fn what_is_written_is_a_pipeline_file() {
         let folder = tempfile::tempdir().unwrap();
         let pipeline = Spec::streams("p", Some(Path::new("/a \"b\"")), true, 2).load(folder.path()).unwrap();
         assert_eq!((pipeline.name.as_str(), pipeline.parallelism, pipeline.restart.attempts), ("p", 2, 0));
-        assert_eq!(pipeline.operators[0].component, Path::new("/a \"b\""));
+        assert_eq!(pipeline.operators[0].kind, OperatorKind::Component(PathBuf::from("/a \"b\"")));
         assert_eq!(pipeline.operators[0].limits, super::super::operators::LIMITS);
         let pipeline = Spec::streams("q", None, false, 1).load(folder.path()).unwrap();
         assert!(pipeline.operators.is_empty());

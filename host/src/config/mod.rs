@@ -4,6 +4,8 @@
 //! A file becomes a [`document`] whose every value knows its place; [`overrides`] change it; [`table`] reads it strictly;
 //! [`parse`] and [`settings`] say what it may hold; [`validate`] checks what only the whole pipeline shows.
 
+pub mod builtin;
+pub mod decimal;
 mod document;
 mod error;
 mod overrides;

@@ -1,5 +1,6 @@
 //! A pipeline file as plain data, after parsing and checking. `config/parse/` makes it; `job` reads it.
 
+use super::builtin::Builtin;
 use std::path::PathBuf;
 use tidemill_storage::StreamName;
 
@@ -143,6 +144,30 @@ pub struct WatermarkSpec {
     pub kind: WatermarkKind,
     /// A partition silent for so long holds nobody back, ms. Absent = never idle.
     pub idle_after_ms: Option<u64>,
+    /// When it moves.
+    pub emit: Emit,
+    /// Partitions wait for the slowest of their group.
+    pub align: Option<AlignSpec>,
+}
+
+/// Alignment of watermarks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlignSpec {
+    /// Sources of the same group wait for each other.
+    pub group: String,
+    /// How far a partition may be ahead of the slowest, ms.
+    pub drift_ms: u64,
+}
+
+/// When a partition's watermark moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Emit {
+    /// After each read.
+    #[default]
+    PerBatch,
+    /// An event is processed under the watermark of the events before it, wherever that matters: lateness is a function
+    /// of the partition's events alone.
+    EveryEvent,
 }
 
 /// Watermark generators.
@@ -164,8 +189,8 @@ pub enum WatermarkKind {
 pub struct OperatorSpec {
     /// Its name in the file; also its uid: state is kept under it.
     pub name: String,
-    /// Project folder or .wasm file, resolved against the pipeline file's folder.
-    pub component: PathBuf,
+    /// What it is.
+    pub kind: OperatorKind,
     /// Inputs, in the order of the operator's own inputs.
     pub inputs: Vec<InputSpec>,
     /// Handed to `open` as JSON.
@@ -174,6 +199,22 @@ pub struct OperatorSpec {
     pub parallelism: Option<u32>,
     /// Limits of one instance and call.
     pub limits: Limits,
+}
+
+/// Kinds of operator.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OperatorKind {
+    /// A guest: project folder or .wasm file, resolved against the pipeline file's folder.
+    Component(PathBuf),
+    /// Declared without code.
+    Builtin(Box<Builtin>),
+}
+
+impl OperatorSpec {
+    /// Whether it looks at events one by one, so that it may run wherever they are.
+    pub fn is_stateless(&self) -> bool {
+        matches!(&self.kind, OperatorKind::Builtin(builtin) if matches!(**builtin, Builtin::Select(_)))
+    }
 }
 
 /// One input of an operator.

@@ -1,7 +1,7 @@
 //! Connectors live at the border: replayable sources feed operators directly, their position in the epoch; an egress
 //! reads a *committed* stream and keeps its own position. `dataflow/source_task` drives sources, `job` egresses.
 
-mod json;
+pub(crate) mod json;
 pub mod sink;
 pub mod source;
 

@@ -10,6 +10,7 @@
 //! 2. a task hands over an epoch once, after the barrier has passed all its nodes;
 //! 3. nothing staged is visible outside: it leaves only inside a [`control::Handover`].
 
+pub mod alignment;
 pub mod chain;
 pub mod control;
 pub mod dead_letter;

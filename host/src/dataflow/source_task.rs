@@ -6,7 +6,9 @@
 //! 2. idleness counts only time in which the partition was asked and had nothing: back-pressure is not idleness;
 //! 3. after the end, barriers still pass.
 
+use crate::config::pipeline::{Emit, WatermarkSpec};
 use crate::connector::{PartitionReader, ReadStatus, SourceBatch, SourceRejection};
+use crate::dataflow::alignment::{AlignmentGroup, Member};
 use crate::dataflow::control::{Handover, RunControl, SharedCounters};
 use crate::dataflow::element::{EventBatch, Origin};
 use crate::dataflow::task::TaskFailure;
@@ -38,6 +40,8 @@ pub struct SourcePartition {
     ended: bool,
     events: u64,
     silent_since_ms: Option<i64>,
+    idle: bool,
+    member: Option<Member>,
     progress: Arc<PartitionProgress>,
 }
 
@@ -69,6 +73,8 @@ impl SourcePartition {
             ended: restored.is_some_and(|p| p.ended),
             events: restored.map_or(0, |p| p.events),
             silent_since_ms: None,
+            idle: false,
+            member: None,
             progress,
         }
     }
@@ -108,6 +114,9 @@ pub struct SourceHead {
     partitions: Vec<SourcePartition>,
     valve: Valve,
     idle_after_ms: Option<u64>,
+    emit: Emit,
+    /// The group that partitions align in, and how far ahead they may be, ms.
+    align: Option<(Arc<AlignmentGroup>, u64)>,
     limits: ReadLimits,
     epoch: Epoch,
     next: usize,
@@ -125,7 +134,8 @@ impl SourceHead {
     pub fn new(
         name: Arc<str>,
         partitions: Vec<SourcePartition>,
-        idle_after_ms: Option<u64>,
+        watermark: &WatermarkSpec,
+        group: Option<Arc<AlignmentGroup>>,
         limits: ReadLimits,
         epoch: Epoch,
         counters: SharedCounters,
@@ -135,7 +145,9 @@ impl SourceHead {
             name,
             partitions,
             valve,
-            idle_after_ms,
+            idle_after_ms: watermark.idle_after_ms,
+            emit: watermark.emit,
+            align: group.zip(watermark.align.as_ref().map(|align| align.drift_ms)),
             limits,
             epoch,
             next: 0,
@@ -149,6 +161,8 @@ impl SourceHead {
         };
         // Watermarks of the checkpoint go out again at once: what was late before the restart stays late.
         for index in 0..head.partitions.len() {
+            head.partitions[index].member = head.align.as_ref().map(|(group, _)| group.join());
+            head.note_aligned(index);
             let change = head.valve.advance(index, head.partitions[index].generator.watermark());
             head.announce(change);
             if head.partitions[index].ended {
@@ -193,13 +207,10 @@ impl SourceHead {
         let count = self.partitions.len();
         for step in 0..count {
             let index = (self.next + step) % count;
-            if self.partitions[index].ended {
+            if self.partitions[index].ended || self.is_ahead(index) {
                 continue;
             }
-            if let Some(batch) = self.read(index, control, now_ms)? {
-                self.next = (index + 1) % count;
-                return Ok(SourceEvent::Batch(batch));
-            }
+            self.read(index, control, now_ms)?;
             if let Some(event) = self.ready.pop_front() {
                 self.next = (index + 1) % count;
                 return Ok(event);
@@ -209,7 +220,8 @@ impl SourceHead {
         Ok(SourceEvent::Nothing(Some(if all_ended { now_ms } else { now_ms + POLL_MS })))
     }
 
-    fn read(&mut self, index: usize, control: &RunControl, now_ms: i64) -> Result<Option<EventBatch>, TaskFailure> {
+    /// Reads from a partition and puts what comes of it in line.
+    fn read(&mut self, index: usize, control: &RunControl, now_ms: i64) -> Result<(), TaskFailure> {
         let partition = &mut self.partitions[index];
         let status = partition.reader.read(self.limits.events, self.limits.bytes, &mut self.read)?;
         let read = &mut self.read;
@@ -218,7 +230,7 @@ impl SourceHead {
         partition.events += events + refused;
         let newest = read.events.timestamps.iter().max().map(|t| EventTime(*t));
         let own = read.watermark.take();
-        let before = partition.generator.watermark();
+        let before = partition.generator.clone();
         let mut watermark = partition.generator.observe(newest, own);
         if status == ReadStatus::End {
             partition.ended = true;
@@ -226,7 +238,7 @@ impl SourceHead {
             watermark = EventTime::MAX;
             control.mark_dirty();
         }
-        if events + refused > 0 || watermark > before {
+        if events + refused > 0 || watermark > before.watermark() {
             control.mark_dirty();
         }
         self.rejected.append(&mut read.rejected);
@@ -239,10 +251,64 @@ impl SourceHead {
         partition.show_progress();
         let spoke = events + refused > 0 || status != ReadStatus::CaughtUp;
         self.note_silence(index, spoke, now_ms);
+        match self.emit {
+            Emit::PerBatch => self.line_up(batch),
+            Emit::EveryEvent => self.line_up_by_event(index, before, batch)?,
+        }
         let change =
             if status == ReadStatus::End { self.valve.end(index) } else { self.valve.advance(index, watermark) };
         self.announce(change);
-        Ok((events > 0).then_some(batch))
+        self.note_aligned(index);
+        Ok(())
+    }
+
+    /// Whether a partition waits for slower ones of its group. Waiting is not idleness: it is not asked meanwhile.
+    fn is_ahead(&self, index: usize) -> bool {
+        let watermark = self.partitions[index].generator.watermark();
+        self.align.as_ref().is_some_and(|(group, drift)| !group.may_read(watermark, *drift))
+    }
+
+    fn note_aligned(&self, index: usize) {
+        let partition = &self.partitions[index];
+        if let (Some((group, _)), Some(member)) = (&self.align, partition.member) {
+            group.note(member, partition.generator.watermark(), partition.idle || partition.ended);
+        }
+    }
+
+    fn line_up(&mut self, batch: EventBatch) {
+        if !batch.events.is_empty() {
+            self.ready.push_back(SourceEvent::Batch(batch));
+        }
+    }
+
+    /// Cuts a batch before every event that is at or behind the watermark of the events before it, and puts that watermark
+    /// in between. Any other event is after that watermark and after all earlier ones: whoever judges lateness, or
+    /// whether a session was over, comes to the same end under each of them. So no batch has to carry a watermark per
+    /// event, and in order events are not cut at all. (+ 1: a session's last time is its end - 1, and touching merges.)
+    fn line_up_by_event(&mut self, index: usize, mut before: Generator, batch: EventBatch) -> Result<(), TaskFailure> {
+        let mut from = 0;
+        for i in 0..batch.events.len() {
+            let time = batch.events.timestamps[i];
+            let watermark = before.watermark();
+            before.observe(Some(EventTime(time)), None);
+            if time > watermark.0.saturating_add(1) {
+                continue;
+            }
+            let change = self.valve.advance(index, watermark);
+            if change.watermark.is_some() {
+                let events = batch.events.slice(from..i)?;
+                self.line_up(EventBatch { events, origin: batch.origin.clone() });
+                self.announce(change);
+                from = i;
+            }
+        }
+        if from == 0 {
+            self.line_up(batch);
+        } else {
+            let events = batch.events.slice(from..batch.events.len())?;
+            self.line_up(EventBatch { events, origin: batch.origin });
+        }
+        Ok(())
     }
 
     fn note_silence(&mut self, index: usize, spoke: bool, now_ms: i64) {
@@ -252,6 +318,7 @@ impl SourceHead {
             (true, None) => return,
             (true, Some(_)) => {
                 partition.silent_since_ms = None;
+                partition.idle = false;
                 let change = self.valve.set_idle(index, false);
                 return self.announce(change);
             }
@@ -262,6 +329,7 @@ impl SourceHead {
             (false, Some(since)) => now_ms.saturating_sub(since),
         };
         if u64::try_from(silent_ms).is_ok_and(|ms| ms >= limit) {
+            partition.idle = true;
             let change = self.valve.set_idle(index, true);
             self.announce(change);
         }

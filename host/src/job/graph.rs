@@ -136,11 +136,19 @@ impl Graph {
                 inputs.len()
             )));
         }
-        let parallelism = operator.parallelism.unwrap_or(pipeline.parallelism);
+        // What looks at events one by one runs where they come from, like a sink: no event changes its subtask for it.
+        let follows = operator.is_stateless() && operator.parallelism.is_none();
+        let upstream = |r: &PortRef| self.find(&r.node).map(|n| self.nodes[n].parallelism);
+        let parallelism = match follows {
+            true => inputs.iter().flat_map(|i| &i.from).filter_map(upstream).max().unwrap_or(1),
+            false => operator.parallelism.unwrap_or(pipeline.parallelism),
+        };
         let node = self.add(&operator.name, NodeKind::Operator(i), parallelism, descriptor.outputs.len());
         for (input, spec) in inputs.iter().enumerate() {
             for from in &spec.from {
-                self.connect(pipeline, descriptors, from, node, input as u32, spec.edge)?;
+                let same = self.find(&from.node).is_some_and(|n| self.nodes[n].parallelism == parallelism);
+                let kind = if follows && spec.edge == Edge::Forward && !same { Edge::Keyed } else { spec.edge };
+                self.connect(pipeline, descriptors, from, node, input as u32, kind)?;
             }
         }
         Ok(())

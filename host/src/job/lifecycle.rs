@@ -11,7 +11,7 @@ use super::{JobError, stopped_within};
 use crate::checkpoint::coordinator::{Coordinator, Event, RunEnd};
 use crate::checkpoint::protocol::Pace;
 use crate::clock::Clock;
-use crate::config::pipeline::Pipeline;
+use crate::config::pipeline::{OperatorKind, Pipeline};
 use crate::config::settings::{Settings, StoreSettings};
 use crate::connector::{ConnectorError, Egress, sink, source};
 use crate::dataflow::control::RunControl;
@@ -20,7 +20,7 @@ use crate::dataflow::queue::Capacity;
 use crate::dataflow::source_task::ReadLimits;
 use crate::dataflow::task::{FailureKind, TaskFailure};
 use crate::dataflow::worker::Executor;
-use crate::operator::SharedFactory;
+use crate::operator::{SharedFactory, builtin};
 use crate::wasm::{self, WasmEngine, WasmFactory};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::path::PathBuf;
@@ -134,7 +134,14 @@ fn prepare(pipeline: Pipeline, store: &Store, options: &RunOptions) -> Result<Jo
     let mut factories: Vec<SharedFactory> = Vec::new();
     for operator in &pipeline.operators {
         let at = |e: &dyn std::fmt::Display| JobError::Invalid(format!("operator {}: {e}", operator.name));
-        let component = wasm::component::load(&engine, &operator.component).map_err(|e| at(&e))?;
+        let path = match &operator.kind {
+            OperatorKind::Component(path) => path,
+            OperatorKind::Builtin(builtin) => {
+                factories.push(builtin::factory(builtin));
+                continue;
+            }
+        };
+        let component = wasm::component::load(&engine, path).map_err(|e| at(&e))?;
         let factory = WasmFactory::new(&engine, component, &operator.config, &operator.limits, &operator.name)
             .map_err(|e| at(&e))?;
         factories.push(Arc::new(factory));

@@ -7,6 +7,7 @@ use super::status::StatusBoard;
 use crate::clock::Clock;
 use crate::config::pipeline::{Edge, Pipeline, SinkKind, SinkSpec, egress_stream};
 use crate::connector::{Partition, SharedSource};
+use crate::dataflow::alignment::AlignmentGroup;
 use crate::dataflow::chain::{ChainParts, ChainTask, Head, Node, Ports, Route};
 use crate::dataflow::control::{Report, RunControl};
 use crate::dataflow::dead_letter::DeadLetters;
@@ -87,10 +88,11 @@ pub fn build(job: &JobParts, run: &RunParts<'_>) -> Result<Vec<Box<dyn Task>>, J
     let mut channels = join_tasks(job, run);
     let dead_letters = run.store.ensure_stream(&job.pipeline.dead_letters, StreamConfig::default())?;
     let partitions = open_partitions(job)?;
+    let groups = alignment_groups(job);
     let mut tasks: Vec<Box<dyn Task>> = Vec::with_capacity(job.plan.tasks);
     for (chain_index, chain) in job.plan.chains.iter().enumerate() {
         for subtask in 0..chain.parallelism {
-            let parts = TaskBuilder { job, run, chain_index, subtask, edges: Vec::new() };
+            let parts = TaskBuilder { job, run, groups: &groups, chain_index, subtask, edges: Vec::new() };
             let receivers = channels.receivers.remove(&(chain_index, subtask)).unwrap_or_default();
             let parts = parts.build(&mut channels, receivers, &partitions, &dead_letters)?;
             tasks.push(Box::new(ChainTask::new(parts, run.control.clone(), run.report.clone(), run.clock.clone())));
@@ -127,9 +129,18 @@ fn open_partitions(job: &JobParts) -> Result<Vec<Vec<Partition>>, JobError> {
     job.sources.iter().map(|source| Ok(source.partitions()?)).collect()
 }
 
+/// The groups in which sources align their watermarks, by name.
+type Groups = BTreeMap<String, Arc<AlignmentGroup>>;
+
+fn alignment_groups(job: &JobParts) -> Groups {
+    let aligned = job.pipeline.sources.iter().filter_map(|source| source.watermark.align.as_ref());
+    aligned.map(|align| (align.group.clone(), Arc::new(AlignmentGroup::default()))).collect()
+}
+
 struct TaskBuilder<'a> {
     job: &'a JobParts,
     run: &'a RunParts<'a>,
+    groups: &'a Groups,
     chain_index: usize,
     subtask: u32,
     edges: Vec<OutputEdge>,
@@ -259,8 +270,9 @@ impl TaskBuilder<'_> {
         }
         let epoch = self.run.record.epoch.next();
         let counters = self.run.board.counters(node);
-        let idle_after_ms = spec.watermark.idle_after_ms;
-        Ok(SourceHead::new(spec.name.as_str().into(), own, idle_after_ms, self.job.read, epoch, counters))
+        let group = spec.watermark.align.as_ref().and_then(|align| self.groups.get(&align.group).cloned());
+        let name = spec.name.as_str().into();
+        Ok(SourceHead::new(name, own, &spec.watermark, group, self.job.read, epoch, counters))
     }
 }
 

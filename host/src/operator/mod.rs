@@ -3,6 +3,7 @@
 //!
 //! A call is a transaction: everything it does goes through [`Context`], which the caller commits or rolls back.
 
+pub mod builtin;
 pub mod descriptor;
 
 pub use descriptor::Descriptor;

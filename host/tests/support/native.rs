@@ -200,11 +200,16 @@ pub(crate) fn pipeline(parallelism: u32) -> Pipeline {
         sources: vec![SourceSpec {
             name: "in".into(),
             kind: SourceKind::Stream(StreamSource { stream: input_stream(), bounded: true }),
-            watermark: WatermarkSpec { kind: WatermarkKind::OutOfOrderness { bound_ms: 5_000 }, idle_after_ms: None },
+            watermark: WatermarkSpec {
+                kind: WatermarkKind::OutOfOrderness { bound_ms: 5_000 },
+                idle_after_ms: None,
+                emit: Emit::PerBatch,
+                align: None,
+            },
         }],
         operators: vec![OperatorSpec {
             name: "count".into(),
-            component: PathBuf::new(),
+            kind: OperatorKind::Component(PathBuf::new()),
             inputs: vec![InputSpec { from: vec![from("in", None)], edge: Edge::Keyed }],
             config: serde_json::Value::Null,
             parallelism: None,

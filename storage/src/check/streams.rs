@@ -241,7 +241,8 @@ fn bad_stream(row: &StreamRow, name: &StreamName) -> Option<String> {
     let tiles = row.segments.first().is_some_and(|s| s.low == 0)
         && row.segments.last().is_some_and(|s| s.high == u64::MAX)
         && row.segments.windows(2).all(|w| w[0].high.checked_add(1) == Some(w[1].low));
-    (!tiles).then(|| "its segments do not tile the hash space; restore a backup".to_string())
+    let deleted = row.state == StreamState::Deleted && row.segments.is_empty();
+    (!tiles && !deleted).then(|| "its segments do not tile the hash space; restore a backup".to_string())
 }
 
 /// Part of a segment, looked up in one snapshot.

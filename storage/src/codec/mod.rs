@@ -77,6 +77,13 @@ pub(crate) fn writer_key(stream: StreamId, writer: &str) -> Vec<u8> {
     [&stream_key(stream)[..], writer.as_bytes()].concat()
 }
 
+pub(crate) fn retention_key(stream: StreamId, number: u64) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[..8].copy_from_slice(&stream_key(stream));
+    out[8..].copy_from_slice(&number.to_be_bytes());
+    out
+}
+
 pub(crate) fn blob_key(id: BlobId) -> [u8; 8] {
     id.0.to_be_bytes()
 }

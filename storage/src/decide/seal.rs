@@ -78,6 +78,31 @@ fn switch(o: &mut Overlay<'_>, file: &mut FileRow, group: &Group) -> Result<bool
     Ok(true)
 }
 
+/// Switches chunks over from files that are mostly dead; how many went in. One that is no longer just there stays where it is.
+pub(super) fn rewrite(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Group]) -> Result<u64> {
+    if file < o.next_file()? {
+        return Err(Error::fenced(format!("sealed file {file}: the number was used meanwhile; plan anew")));
+    }
+    let mut row = FileRow { live_chunks: 0, live_bytes: 0, ..row.clone() };
+    for group in groups {
+        let ([(first, old)], [(_, new)]) = (&group.old[..], &group.new[..]) else { continue };
+        let key = ChunkKey { segment: group.segment, first: *first };
+        let Location::Sealed { file: from, len, .. } = old.location else { continue };
+        if o.index_entry(key)? != Some(*old) {
+            continue;
+        }
+        o.changes.chunks.insert(key, (*new, None));
+        row.live_chunks += 1;
+        row.live_bytes += sealed_len(new);
+        leave_file(o, from, len)?;
+    }
+    if row.live_chunks > 0 {
+        o.changes.next_file = Some(file + 1);
+        o.changes.files.insert(file, row.clone());
+    }
+    Ok(row.live_chunks)
+}
+
 fn sealed_len(entry: &IndexEntry) -> u64 {
     match entry.location {
         Location::Hot => 0,
@@ -96,6 +121,11 @@ pub(super) fn dropped(o: &mut Overlay<'_>, segment: SegmentKey, entry: &IndexEnt
         sealed.bytes = sealed.bytes.saturating_sub(u64::from(entry.bytes));
         o.changes.sealed_segments.insert(segment, sealed);
     }
+    leave_file(o, file, len)
+}
+
+/// One chunk of a file is named no more.
+fn leave_file(o: &mut Overlay<'_>, file: u64, len: u64) -> Result<()> {
     // No row: `check` tells of it; truncation goes on.
     let Some(mut row) = o.file(file)? else { return Ok(()) };
     row.live_chunks = row.live_chunks.saturating_sub(1);

@@ -1,32 +1,83 @@
 //! Decides what changes a stream as a whole: creation, scaling, sealing, deletion, truncation.
 
 use super::append::{segment_row, stream_row};
-use super::{FREED_CHUNKS_MAX, Outcome, scale, seal, writer};
+use super::{FREED_CHUNKS_MAX, Outcome, TailNote, retention, scale, seal, truncate, writer};
 use crate::commit::Accepted;
 use crate::error::{Error, Result};
 use crate::ids::{Generation, Position, StreamId, StreamName};
 use crate::overlay::{Overlay, Snapshot};
 use crate::row::{ChunkKey, SegmentKey, SegmentRow, StreamRow, equal_ranges};
-use crate::stream::{Scaling, StreamConfig, StreamRef, StreamState};
+use crate::stream::{Scaling, StreamConfig, StreamCut, StreamPolicy, StreamRef, StreamState};
 
 /// A change of a stream as a whole.
 #[derive(Debug)]
 pub(crate) enum StreamWork {
     /// Seal segments, and put others in their place.
-    Scale { stream: StreamRef, scaling: Scaling, now_ms: i64 },
+    Scale {
+        stream: StreamRef,
+        scaling: Scaling,
+        now_ms: i64,
+    },
     /// Take no more events.
-    Seal { stream: StreamRef },
+    Seal {
+        stream: StreamRef,
+    },
     /// Take the next handle of a writer.
-    OpenWriter { stream: StreamRef, writer: String, now_ms: i64 },
+    OpenWriter {
+        stream: StreamRef,
+        writer: String,
+        now_ms: i64,
+    },
     /// Forget the writers that have been silent since before a time.
-    ForgetWriters { stream: StreamRef, before_ms: i64 },
+    ForgetWriters {
+        stream: StreamRef,
+        before_ms: i64,
+    },
+    /// Make a cut the head.
+    Truncate {
+        cut: StreamCut,
+    },
+    /// Free a bounded number of chunks that nobody can read.
+    Sweep {
+        stream: StreamId,
+    },
+    SetPolicy {
+        stream: StreamRef,
+        policy: StreamPolicy,
+    },
+    /// Note how far a subscriber has read.
+    Acknowledge {
+        subscriber: String,
+        cut: StreamCut,
+        now_ms: i64,
+    },
+    Unsubscribe {
+        stream: StreamRef,
+        subscriber: String,
+    },
+    /// A cycle of the retention policy.
+    Retain {
+        stream: StreamRef,
+        tail: TailNote,
+        now_ms: i64,
+    },
     /// Give up the name, and free everything bit by bit.
-    Delete { stream: StreamRef },
+    Delete {
+        stream: StreamRef,
+    },
 }
 
 pub(super) fn change(o: &mut Overlay<'_>, work: &StreamWork) -> Result<Outcome> {
     match work {
         StreamWork::Scale { stream, scaling, now_ms } => scale::scale(o, *stream, scaling, *now_ms)?,
+        StreamWork::Truncate { cut } => drop(truncate::truncate(o, cut)?),
+        StreamWork::Sweep { stream } => return truncate::sweep(o, *stream).map(Outcome::Freed),
+        StreamWork::SetPolicy { stream, policy } => retention::set_policy(o, *stream, *policy)?,
+        StreamWork::Acknowledge { subscriber, cut, now_ms } => retention::acknowledge(o, subscriber, cut, *now_ms)?,
+        StreamWork::Unsubscribe { stream, subscriber } => retention::unsubscribe(o, *stream, subscriber)?,
+        StreamWork::Retain { stream, tail, now_ms } => {
+            return Ok(Outcome::Freed(usize::from(retention::retain(o, *stream, tail, *now_ms)?)));
+        }
         StreamWork::OpenWriter { stream, writer, now_ms } => {
             return writer::open(o, *stream, writer, *now_ms).map(Outcome::Writer);
         }

@@ -9,10 +9,11 @@ use crate::manifest::Manifest;
 use crate::row::{
     CheckpointRow, ChunkKey, IndexEntry, PastRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow, WriterRow,
 };
+use crate::row::{RetentionRow, SubscriberRow};
 use crate::state::{Change, DeltaBuilder};
-use crate::stream::{StreamRef, encode_chunk};
+use crate::stream::{StreamPolicy, StreamRef, encode_chunk};
 use crate::time::EventTime;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Nothing was ever written.
 pub(super) struct Nothing;
@@ -50,6 +51,15 @@ impl Snapshot for Nothing {
     }
     fn writer_names(&self, _: StreamId) -> Result<BTreeSet<String>> {
         Ok(BTreeSet::new())
+    }
+    fn policy(&self, _: StreamId) -> Result<Option<StreamPolicy>> {
+        Ok(None)
+    }
+    fn retention_cuts(&self, _: StreamId) -> Result<Vec<(u64, RetentionRow)>> {
+        Ok(Vec::new())
+    }
+    fn subscribers(&self, _: StreamId) -> Result<BTreeMap<String, SubscriberRow>> {
+        Ok(BTreeMap::new())
     }
     fn pipeline(&self, _: &str) -> Result<Option<PipelineRow>> {
         Ok(None)

@@ -1,7 +1,7 @@
 //! Sealed files: immutable files of committed chunks, out of the hot file (docs/sealed-files.md).
 //!
 //! Map: `writer.rs` makes a file of hot chunks, `mover.rs` decides when and carries it into a [`Tier`], the committer
-//! switches the index over (`decide/seal.rs`), `reader.rs` fetches chunks back, `layout.rs` owns the bytes around them.
+//! switches the index over (`decide/seal.rs`), `reader.rs` fetches chunks back, `rewrite.rs` gives up files that are mostly dead, `layout.rs` owns the bytes around them.
 //!
 //! Invariants:
 //! 1. a file is durable in the tier before an index entry names it, and is never changed;
@@ -12,6 +12,7 @@
 pub(crate) mod layout;
 pub(crate) mod mover;
 pub(crate) mod reader;
+mod rewrite;
 pub(crate) mod tier;
 pub(crate) mod writer;
 

@@ -63,6 +63,8 @@ struct Known {
     unlink: Vec<String>,
     /// There may be files that nobody knows of.
     doubt: bool,
+    /// Files that are mostly dead but damaged: they stay.
+    given_up: BTreeSet<u64>,
 }
 
 /// What the thread waits for.
@@ -165,6 +167,22 @@ impl Mover {
         !signal.closed
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    pub(super) fn is_given_up(&self, file: u64) -> bool {
+        self.known().given_up.contains(&file)
+    }
+
+    pub(super) fn give_up(&self, file: u64) {
+        self.known().given_up.insert(file);
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         guard(&self.known)
     }
@@ -236,7 +254,7 @@ impl Mover {
         })
     }
 
-    fn unlink(&self) -> Result<()> {
+    pub(super) fn unlink(&self) -> Result<()> {
         if self.known().doubt {
             return self.remove_orphans();
         }
@@ -247,7 +265,7 @@ impl Mover {
         }
     }
 
-    fn delete(&self, name: &str) -> Result<()> {
+    pub(super) fn delete(&self, name: &str) -> Result<()> {
         self.shared.tier.delete(name).map_err(|e| tier_error("deleting", name, &e))?;
         self.known().status.done.unlinked += 1;
         Ok(())
@@ -325,7 +343,7 @@ impl Mover {
         failed.map_or(Ok(()), Err)
     }
 
-    fn switch(&self, work: Work) -> Result<Outcome> {
+    pub(super) fn switch(&self, work: Work) -> Result<Outcome> {
         let (answer, answered) = bounded(1);
         self.queue.push(Job { work, on_done: Box::new(move |outcome| drop(answer.send(outcome))) });
         answered.recv().map_err(|_| closed())?

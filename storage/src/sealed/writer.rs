@@ -82,7 +82,8 @@ impl FileWriter {
         // A chunk that cannot be read goes as it is: the reader that needs it must hear of the damage, not lose track.
         let Some(batch) = small.then(|| decode_chunk(&bytes).ok()).flatten().filter(is_told) else {
             self.flush()?;
-            return self.copy(key, entry, &bytes);
+            self.copy(key, entry, &bytes);
+            return Ok(());
         };
         let follows = self
             .pending_old
@@ -106,7 +107,8 @@ impl FileWriter {
         let first_bytes = std::mem::take(&mut self.pending_first);
         let Some((first, entry)) = old.first().copied() else { return Ok(()) };
         if old.len() == 1 {
-            return self.copy(first, entry, &first_bytes);
+            self.copy(first, entry, &first_bytes);
+            return Ok(());
         }
         let mut new = Vec::new();
         let mut at = first;
@@ -131,11 +133,11 @@ impl FileWriter {
         Ok(())
     }
 
-    fn copy(&mut self, key: ChunkKey, entry: IndexEntry, bytes: &[u8]) -> Result<()> {
+    /// Takes a chunk over as it is.
+    pub(crate) fn copy(&mut self, key: ChunkKey, entry: IndexEntry, bytes: &[u8]) {
         let location = self.push(key, entry.crc, bytes);
         let new = vec![(key.first, IndexEntry { location, ..entry })];
         self.groups.push(Group { segment: key.segment, old: vec![(key.first, entry)], new });
-        Ok(())
     }
 
     fn push(&mut self, key: ChunkKey, crc: u32, bytes: &[u8]) -> Location {

@@ -223,11 +223,12 @@ pub(super) fn claim(tiles: &mut Vec<CutTile>, (low, high): (u64, u64), segment: 
     }
 }
 
-/// Oldest segments first: each claims what is left of its range. Sealed ones without events stand for nothing.
+/// Oldest segments first: each claims what is left of its range.
 pub(super) fn head(info: &StreamInfo) -> StreamCut {
     let mut tiles = Vec::new();
-    let past = info.past.iter().map(|past| &past.segment).filter(|s| s.head < s.tail);
-    for segment in past.chain(&info.segments) {
+    let mut segments: Vec<&super::SegmentInfo> = info.all_segments().collect();
+    segments.sort_unstable_by_key(|s| s.id);
+    for segment in segments {
         claim(&mut tiles, segment.range, segment.id, segment.head);
     }
     tiles.sort_unstable_by_key(|tile| tile.low);

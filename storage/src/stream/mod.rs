@@ -7,7 +7,9 @@
 
 mod cut;
 mod event_writer;
+pub(crate) mod policy;
 mod read;
+mod reader;
 mod scale;
 mod writer;
 
@@ -16,7 +18,10 @@ pub use crate::codec::chunk::{
 };
 pub use cut::{CutOrder, CutTile, StreamCut};
 pub use event_writer::{ATOMIC_BYTES_MAX, EVENT_BYTES_MAX, EventWriter, WriterOptions, WriterState};
-pub(crate) use read::{Place, fetch_chunk, info, list, locate, plan, read};
+pub use policy::{RetentionPolicy, SCALE_COOL_DOWN_MS, ScalePolicy, StreamPolicy};
+pub(crate) use read::{Place, fetch_chunk, info, info_of, list, locate, plan, read};
+pub(crate) use reader::check_cut;
+pub use reader::{ReadFrom, StreamRead, StreamReader};
 pub use scale::Scaling;
 pub use writer::Appender;
 pub(crate) use writer::ChunkFiller;
@@ -159,6 +164,11 @@ impl StreamInfo {
     /// The segments whose place it took, as far as they are not wholly truncated: its events come after theirs.
     pub fn predecessors(&self, id: SegmentId) -> impl Iterator<Item = SegmentId> {
         self.past.iter().filter(move |past| past.successors.contains(&id)).map(|past| past.segment.id)
+    }
+
+    /// Whether a scaling sealed it.
+    pub fn is_past(&self, id: SegmentId) -> bool {
+        self.past.iter().any(|past| past.segment.id == id)
     }
 
     /// Where the oldest events that can be read are.

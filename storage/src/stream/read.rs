@@ -16,19 +16,32 @@ use bytes::Bytes;
 
 /// A stream by name.
 pub(crate) fn info(snapshot: &RedbSnapshot, name: &StreamName) -> Result<Option<StreamInfo>> {
-    let Some(id) = snapshot.stream_id(name)? else { return Ok(None) };
-    Ok(Some(info_of(snapshot, name, id)?).filter(|info| info.state != StreamState::Deleted))
+    match snapshot.stream_id(name)? {
+        Some(id) => named(snapshot, name, id),
+        None => Ok(None),
+    }
 }
 
 /// All streams, by name.
 pub(crate) fn list(snapshot: &RedbSnapshot) -> Result<Vec<StreamInfo>> {
-    let infos = snapshot.stream_names()?.into_iter().map(|(name, id)| info_of(snapshot, &name, id));
-    infos.filter(|info| info.as_ref().map_or(true, |info| info.state != StreamState::Deleted)).collect()
+    snapshot.stream_names()?.into_iter().filter_map(|(name, id)| named(snapshot, &name, id).transpose()).collect()
 }
 
-fn info_of(snapshot: &RedbSnapshot, name: &StreamName, id: StreamId) -> Result<StreamInfo> {
+fn named(snapshot: &RedbSnapshot, name: &StreamName, id: StreamId) -> Result<Option<StreamInfo>> {
+    if snapshot.stream(id)?.is_none() {
+        return Err(Error::corrupt(format!("stream {name}: its row is missing; restore a backup")));
+    }
+    info_of(snapshot, id)
+}
+
+/// None when it was deleted.
+pub(crate) fn info_of(snapshot: &RedbSnapshot, id: StreamId) -> Result<Option<StreamInfo>> {
+    let Some(row) = snapshot.stream(id)? else { return Ok(None) };
+    let name = &row.name;
     let missing = |what: &str| Error::corrupt(format!("stream {name}: {what} is missing; restore a backup"));
-    let row = snapshot.stream(id)?.ok_or_else(|| missing("its row"))?;
+    if row.state == StreamState::Deleted {
+        return Ok(None);
+    }
     let info = |segment: SegmentId, range: (u64, u64)| {
         let bounds = snapshot.segment(SegmentKey { stream: id, segment })?;
         let bounds = bounds.ok_or_else(|| missing("the row of a segment"))?;
@@ -52,7 +65,7 @@ fn info_of(snapshot: &RedbSnapshot, name: &StreamName, id: StreamId) -> Result<S
         let PastRow { low, high, sealed_in, sealed_at_ms, successors } = row;
         past.push(PastSegment { segment: info(segment, (low, high))?, sealed_in, sealed_at_ms, successors });
     }
-    Ok(StreamInfo {
+    Ok(Some(StreamInfo {
         name: row.name,
         stream: StreamRef { id, generation: row.generation },
         created_at_ms: row.created_at_ms,
@@ -61,7 +74,7 @@ fn info_of(snapshot: &RedbSnapshot, name: &StreamName, id: StreamId) -> Result<S
         segments,
         past,
         watermark: row.watermark,
-    })
+    }))
 }
 
 /// What a read needs, looked up in one snapshot; the bytes of sealed chunks are fetched after it.

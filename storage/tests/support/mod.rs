@@ -139,3 +139,69 @@ pub fn assert_whole(store: &Store, what: &str) {
     let faults: Vec<String> = report.faults.iter().map(|f| f.to_string()).collect();
     assert!(report.is_whole(), "{what}:\n{}", faults.join("\n"));
 }
+
+/// An event as texts: its key and value, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub key: Option<String>,
+    pub value: String,
+    pub segment: SegmentId,
+    pub offset: Offset,
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Adds what a read gave to a list.
+pub fn tell(out: &mut Vec<Told>, segment: SegmentId, first: Offset, batch: &Batch) {
+    for i in 0..batch.len() {
+        out.push(Told {
+            key: batch.keys.get(i).map(text),
+            value: batch.values.get(i).map(text).unwrap_or_default(),
+            segment,
+            offset: first.plus(i as u64),
+        });
+    }
+}
+
+/// Reads until there is nothing more, ever or for now; truncations are counted.
+pub fn read_on(reader: &mut StreamReader) -> (Vec<Told>, usize, bool) {
+    let (mut out, mut truncated) = (Vec::new(), 0);
+    loop {
+        match reader.read(1 << 12).unwrap() {
+            StreamRead::Events { segment, first, batch } => tell(&mut out, segment, first, &batch),
+            StreamRead::Truncated { .. } => truncated += 1,
+            StreamRead::CaughtUp => return (out, truncated, false),
+            StreamRead::End => return (out, truncated, true),
+        }
+    }
+}
+
+/// Everything that can be read of a stream, in the reader's order.
+pub fn read_stream(store: &Store, name: &StreamName) -> Vec<Told> {
+    read_on(&mut store.reader(name, ReadFrom::Head, None).unwrap()).0
+}
+
+/// Writes `key/number` for each of the numbers.
+pub fn write(writer: &mut EventWriter, key: &str, numbers: impl IntoIterator<Item = u64>) {
+    for n in numbers {
+        writer.write(EventTime(n as i64), Some(key.as_bytes()), Some(n.to_string().as_bytes()), &[]).unwrap();
+    }
+}
+
+/// The numbers of each key, in the order in which they were read.
+pub fn by_key(events: &[Told]) -> BTreeMap<String, Vec<u64>> {
+    let mut out: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for event in events {
+        out.entry(event.key.clone().unwrap_or_default()).or_default().push(event.value.parse().unwrap());
+    }
+    out
+}
+
+/// A clock that a test turns, ms.
+pub fn turned_clock() -> (std::sync::Arc<std::sync::atomic::AtomicI64>, Clock) {
+    let now = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(1_000_000));
+    let read = now.clone();
+    (now, std::sync::Arc::new(move || read.load(std::sync::atomic::Ordering::SeqCst)))
+}

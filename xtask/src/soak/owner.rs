@@ -3,6 +3,7 @@
 
 use super::world::World;
 use anyhow::{Context, Result, bail};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,8 @@ impl Owner {
         let started = Instant::now();
         loop {
             owner.is_alive(world)?;
-            // A socket that is there may be a killed owner's: only an answer counts.
-            if world.data().join("control.sock").exists() {
+            // A socket that is there may be a killed owner's; then a command would open the store itself, in the way of ours.
+            if UnixStream::connect(world.data().join("control.sock")).is_ok() {
                 let ls = world.command(&["ls", "--json"]).output().context("cannot start tidemill ls")?;
                 let answer: serde_json::Value = serde_json::from_slice(&ls.stdout).unwrap_or_default();
                 let running = |state: &serde_json::Value| {

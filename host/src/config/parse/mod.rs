@@ -1,6 +1,7 @@
 //! A pipeline file into a [`Pipeline`]: strict TOML, overrides, checks. The CLI calls `load`; `job/graph` takes the
 //! result and checks what only the components know (port names, edges, their configuration).
 
+mod builtin;
 mod operator;
 mod sink;
 mod source;

@@ -1,9 +1,9 @@
 //! `[operators.NAME]` into an [`OperatorSpec`].
 
 use super::super::error::ConfigError;
-use super::super::pipeline::{Edge, InputSpec, Limits, OperatorSpec};
+use super::super::pipeline::{Edge, InputSpec, Limits, OperatorKind, OperatorSpec};
 use super::super::table::{Item, Table};
-use super::{Context, checked_parallelism};
+use super::{Context, builtin, checked_parallelism};
 
 /// Limits unless the file says otherwise.
 const LIMITS: Limits = Limits { memory_bytes: 64 << 20, call_deadline_ms: 1_000, output_bytes: 64 << 20 };
@@ -24,13 +24,24 @@ pub(super) fn read(
     item: &Item<'_>,
     max_parallelism: u32,
 ) -> Result<OperatorSpec, ConfigError> {
-    let table = item.table(&["component", "input", "inputs", "edge", "config", "parallelism", "limits"])?;
-    let component = table.need("component", "write component = \"path/of/the/project\" or \"operator.wasm\"")?;
-    if component.text()?.contains("://") {
-        return Err(component.error("components come from a project folder or a .wasm file; write its path"));
-    }
-    let component = context.path(&component)?;
-    let inputs = inputs(context, name, &table)?;
+    let mut known = vec!["component"];
+    known.extend(builtin::KINDS);
+    known.extend(["input", "inputs", "edge", "config", "parallelism", "limits"]);
+    let table = item.table(&known)?;
+    let kind = kind(context, name, &table)?;
+    let default_edge = match &kind {
+        OperatorKind::Builtin(_) => {
+            if let Some((key, origin)) = table.present(&["config", "limits"]).first() {
+                return Err(table
+                    .source
+                    .error(origin, format!("{key:?} is of components; a built-in operator has none")));
+            }
+            // Finds its place in the graph: with its upstream, if it may.
+            if table.present(&["select"]).is_empty() { Edge::Keyed } else { Edge::Forward }
+        }
+        OperatorKind::Component(_) => Edge::Keyed,
+    };
+    let inputs = inputs(context, name, &table, default_edge)?;
     let config = match table.get("config") {
         Some(item) => {
             item.open_table()?;
@@ -40,11 +51,41 @@ pub(super) fn read(
     };
     let parallelism = table.get("parallelism").map(|item| checked_parallelism(&item, max_parallelism)).transpose()?;
     let limits = table.get("limits").map_or(Ok(LIMITS), |item| limits(&item))?;
-    Ok(OperatorSpec { name: name.to_string(), component, inputs, config, parallelism, limits })
+    Ok(OperatorSpec { name: name.to_string(), kind, inputs, config, parallelism, limits })
 }
 
-fn inputs(context: &mut Context<'_>, name: &str, table: &Table<'_>) -> Result<Vec<InputSpec>, ConfigError> {
-    let edge = |table: &Table<'_>| table.get("edge").map_or(Ok(Edge::Keyed), |item| item.word(&EDGES));
+fn kind(context: &Context<'_>, name: &str, table: &Table<'_>) -> Result<OperatorKind, ConfigError> {
+    let mut kinds = vec!["component"];
+    kinds.extend(builtin::KINDS);
+    match table.present(&kinds)[..] {
+        [("component", _)] => {
+            let component = table.need("component", "write component = \"path/of/the/project\"")?;
+            if component.text()?.contains("://") {
+                return Err(component.error("components come from a project folder or a .wasm file; write its path"));
+            }
+            Ok(OperatorKind::Component(context.path(&component)?))
+        }
+        [(kind, _)] => {
+            let item = table.need(kind, "write what it does")?;
+            Ok(OperatorKind::Builtin(Box::new(builtin::read(kind, &item)?)))
+        }
+        [] => Err(table.error(format!(
+            "operator {name:?} does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of {}",
+            builtin::KINDS.join(", ")
+        ))),
+        [(first, _), (second, at), ..] => {
+            Err(table.source.error(at, format!("operator {name:?} has both {first} and {second}; keep one")))
+        }
+    }
+}
+
+fn inputs(
+    context: &mut Context<'_>,
+    name: &str,
+    table: &Table<'_>,
+    default_edge: Edge,
+) -> Result<Vec<InputSpec>, ConfigError> {
+    let edge = |table: &Table<'_>| table.get("edge").map_or(Ok(default_edge), |item| item.word(&EDGES));
     match table.present(&["input", "inputs"])[..] {
         [] => Err(table.error(format!(
             "operator {name:?} has no input; write input = \"name\" with the source or operator that feeds it"

@@ -2,8 +2,8 @@
 
 use super::super::error::ConfigError;
 use super::super::pipeline::{
-    Field, FileFormat, FileSource, SourceKind, SourceSpec, StreamSource, TimeFormat, TimeSpec, ValueForm,
-    WatermarkKind, WatermarkSpec,
+    AlignSpec, Emit, Field, FileFormat, FileSource, SourceKind, SourceSpec, StreamSource, TimeFormat, TimeSpec,
+    ValueForm, WatermarkKind, WatermarkSpec,
 };
 use super::super::table::{Item, Table};
 use super::super::time_pattern;
@@ -124,12 +124,15 @@ fn stream(table: &Table<'_>) -> Result<StreamSource, ConfigError> {
 
 fn watermark(table: &Table<'_>, of_stream: bool) -> Result<WatermarkSpec, ConfigError> {
     let default = if of_stream { WatermarkKind::FromStream } else { WatermarkKind::None };
-    let Some(item) = table.get("watermark") else { return Ok(WatermarkSpec { kind: default, idle_after_ms: None }) };
-    let table = item.table(&["out_of_orderness", "emit", "idle_after", "from"])?;
+    let Some(item) = table.get("watermark") else {
+        return Ok(WatermarkSpec { kind: default, idle_after_ms: None, emit: Emit::PerBatch, align: None });
+    };
+    let table = item.table(&["out_of_orderness", "emit", "idle_after", "from", "align"])?;
     let idle_after_ms = table.get("idle_after").map(|item| item.some_duration_ms()).transpose()?;
-    if let Some(emit) = table.get("emit") {
-        emit.word(&[("per-batch", ())])?;
-    }
+    let emit = match table.get("emit") {
+        Some(item) => item.word(&[("per-batch", Emit::PerBatch), ("every-event", Emit::EveryEvent)])?,
+        None => Emit::PerBatch,
+    };
     if let [_, (_, second)] = table.present(&["out_of_orderness", "from"])[..] {
         return Err(table.source.error(second, "out_of_orderness and from exclude each other; keep one"));
     }
@@ -144,5 +147,15 @@ fn watermark(table: &Table<'_>, of_stream: bool) -> Result<WatermarkSpec, Config
         }
         (None, None) => default,
     };
-    Ok(WatermarkSpec { kind, idle_after_ms })
+    let align = match table.get("align") {
+        Some(item) => {
+            let table = item.table(&["group", "drift"])?;
+            let group = table.get("group").map_or(Ok("default"), |item| item.text())?.to_string();
+            let drift =
+                table.need("drift", "write drift = \"30s\": how far a partition may be ahead of the slowest")?;
+            Some(AlignSpec { group, drift_ms: drift.duration_ms()? })
+        }
+        None => None,
+    };
+    Ok(WatermarkSpec { kind, idle_after_ms, emit, align })
 }

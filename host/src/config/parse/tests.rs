@@ -62,7 +62,7 @@ fn the_example_of_the_design_is_read_whole() {
     assert_eq!(pipeline.sources[0].kind, SourceKind::File(flights));
     assert_eq!(pipeline.sources[0].watermark.kind, WatermarkKind::OutOfOrderness { bound_ms: 86_400_000 });
     let stats = &pipeline.operators[0];
-    assert_eq!(stats.component, PathBuf::from("/p/q/../../operators/flight-stats"));
+    assert_eq!(stats.kind, OperatorKind::Component(PathBuf::from("/p/q/../../operators/flight-stats")));
     assert_eq!(
         stats.inputs,
         vec![InputSpec { from: vec![PortRef { node: "flights".into(), port: None }], edge: Edge::Keyed }]
@@ -124,7 +124,12 @@ segments = 8
     assert_eq!(pipeline.sources[0].watermark.kind, WatermarkKind::FromStream);
     assert_eq!(
         pipeline.sources[1].watermark,
-        WatermarkSpec { kind: WatermarkKind::OutOfOrderness { bound_ms: 0 }, idle_after_ms: Some(10_000) }
+        WatermarkSpec {
+            kind: WatermarkKind::OutOfOrderness { bound_ms: 0 },
+            idle_after_ms: Some(10_000),
+            emit: Emit::PerBatch,
+            align: None,
+        }
     );
     let SourceKind::File(a) = &pipeline.sources[1].kind else { panic!("{:?}", pipeline.sources[1]) };
     assert_eq!(a.paths, vec![PathBuf::from("/p/q/x.jsonl"), PathBuf::from("/abs/*.jsonl")]);
@@ -248,7 +253,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "iso",
         "7:41: \"iso\" is not a time format: it has no %; write \"ms\", \"s\", \"rfc3339\" or a strftime pattern as \"%Y-%m-%d %H:%M:%S\"",
     ),
-    ("\"per-batch\"", "\"100ms\"", "9:47: sources.flights.watermark.emit is \"100ms\"; write \"per-batch\""),
+    (
+        "\"per-batch\"",
+        "\"100ms\"",
+        "9:47: sources.flights.watermark.emit is \"100ms\"; write \"per-batch\" or \"every-event\"",
+    ),
     (
         "out_of_orderness = \"1d\"",
         "from = \"stream\"",
@@ -262,7 +271,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "component = \"../../operators/flight-stats\"\n",
         "",
-        "11:1: [operators.stats] has no \"component\"; write component = \"path/of/the/project\" or \"operator.wasm\"",
+        "11:1: operator \"stats\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, distinct",
     ),
     (
         "\"../../operators/flight-stats\"",
@@ -465,7 +474,8 @@ fn an_overrides_relative_path_starts_at_the_current_folder_and_the_files_at_its_
     let pipeline = read(GOOD, &["sources.flights.file.path=[\"x.csv\", \"/y.csv\"]"]).unwrap();
     let SourceKind::File(file) = &pipeline.sources[0].kind else { panic!("{:?}", pipeline.sources) };
     assert_eq!(file.paths, vec![here.join("x.csv"), PathBuf::from("/y.csv")]);
-    assert!(pipeline.operators[0].component.starts_with("/p/q"));
+    let OperatorKind::Component(component) = &pipeline.operators[0].kind else { panic!("{:?}", pipeline.operators) };
+    assert!(component.starts_with("/p/q"));
 }
 
 #[test]

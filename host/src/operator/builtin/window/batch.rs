@@ -1,0 +1,140 @@
+//! What both kinds of windows do with batches: events by key and window, timers, results and late events out.
+
+use super::{Call, LATE, LATE_DROPPED, RESULTS};
+use crate::operator::builtin::aggregate::{Admission, Finished, Window};
+use crate::operator::{Failure, MetricOp, Rejection, TimeDomain, TimerOp};
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use tidemill_storage::{Batch, Column, EventTime};
+
+/// The keys of a call's events, each once, in the order of their first events.
+#[derive(Default)]
+pub(in crate::operator::builtin) struct Keys {
+    table: HashTable<u32>,
+    hasher: foldhash::fast::FixedState,
+    pub(in crate::operator::builtin) keys: Column,
+}
+
+impl Keys {
+    /// The number of a key. Events without a key count as those of the empty key, as edges route them.
+    pub(in crate::operator::builtin) fn number(&mut self, key: &[u8]) -> u32 {
+        let Keys { table, hasher, keys } = self;
+        if let Some(last) = keys.len().checked_sub(1)
+            && keys.get(last) == key
+        {
+            return last as u32;
+        }
+        let hash = hasher.hash_one(key);
+        let known = table.find(hash, |i| keys.get(*i as usize) == key);
+        if let Some(number) = known {
+            return *number;
+        }
+        let number = keys.len() as u32;
+        keys.push(key);
+        table.insert_unique(hash, number, |i| hasher.hash_one(keys.get(*i as usize)));
+        number
+    }
+}
+
+/// Pairs of key and start, each once, in the order of their first events.
+#[derive(Default)]
+pub(super) struct Groups {
+    table: HashTable<u32>,
+    hasher: foldhash::fast::FixedState,
+    pub(super) of: Vec<(u32, i64)>,
+}
+
+impl Groups {
+    pub(super) fn number(&mut self, key: u32, start: i64) -> u32 {
+        let Groups { table, hasher, of } = self;
+        if of.last() == Some(&(key, start)) {
+            return of.len() as u32 - 1;
+        }
+        let hash = hasher.hash_one((key, start));
+        let known = table.find(hash, |i| of[*i as usize] == (key, start));
+        if let Some(number) = known {
+            return *number;
+        }
+        let number = of.len() as u32;
+        of.push((key, start));
+        table.insert_unique(hash, number, |i| hasher.hash_one(of[*i as usize]));
+        number
+    }
+}
+
+/// Windows that give results now.
+#[derive(Default)]
+pub(super) struct Firing {
+    pub(super) keys: Column,
+    pub(super) windows: Vec<Window>,
+    /// Times of the results, ms.
+    pub(super) times: Vec<i64>,
+    pub(super) accumulators: Column,
+}
+
+impl Firing {
+    pub(super) fn push(&mut self, key: &[u8], window: Window, time: i64, accumulator: &[u8]) {
+        self.keys.push(key);
+        self.windows.push(window);
+        self.times.push(time);
+        self.accumulators.push(accumulator);
+    }
+}
+
+impl Call<'_> {
+    /// Asks the aggregate which events take part, and keeps those it refuses.
+    pub(super) fn admit(&mut self) -> Result<Vec<bool>, Failure> {
+        let Admission { taken, rejections } = self.aggregate.admit(self.events)?;
+        self.rejections.extend(rejections);
+        Ok(taken)
+    }
+
+    /// Refuses an event whose window would end beyond real time.
+    pub(super) fn reject_far(&mut self, event: usize) {
+        let reason = format!("its window would end after the greatest time, {} ms", EventTime::LIMIT_MS);
+        self.rejections.push(Rejection { index: event as u32, reason });
+    }
+
+    /// Registers a timer.
+    pub(super) fn register(&mut self, domain: TimeDomain, timer: u32, key: &[u8], time: i64) {
+        self.context.timers.push(TimerOp { register: true, domain, timer, key: key.to_vec(), time });
+    }
+
+    /// Gives results out.
+    pub(super) fn fire(&mut self, firing: &Firing) -> Result<(), Failure> {
+        if firing.windows.is_empty() {
+            return Ok(());
+        }
+        let Finished { values, window_of } =
+            self.aggregate.finish(&firing.keys, &firing.windows, &firing.accumulators)?;
+        let mut out = Batch { values, ..Batch::default() };
+        for window in window_of {
+            let window = window as usize;
+            let time = *firing.times.get(window).ok_or_else(|| Failure::Bug("a row of no window".into()))?;
+            out.timestamps.push(time);
+            out.keys.push(Some(firing.keys.get(window)));
+        }
+        if !out.is_empty() {
+            self.context.output.push((RESULTS, out));
+        }
+        Ok(())
+    }
+
+    /// Late events leave by their port, or are counted.
+    pub(super) fn give_late(&mut self) -> Result<(), Failure> {
+        if self.late.is_empty() {
+            return Ok(());
+        }
+        if !self.late_output {
+            self.context.metrics.push(MetricOp::Add(LATE_DROPPED, self.late.len() as u64));
+            return Ok(());
+        }
+        let mut out = Batch::default();
+        for event in self.late.drain(..) {
+            let event = event as usize;
+            out.extend_from(self.events, event..event + 1).map_err(|e| Failure::Bug(e.to_string()))?;
+        }
+        self.context.output.push((LATE, out));
+        Ok(())
+    }
+}
