@@ -21,7 +21,7 @@ fn filled(keys: u64) -> KeyedState {
         builder.push(0, key_group(hash_key(key), MAX_PARALLELISM), key, &[], Change::Put(&[0; 8]));
     }
     let mut memory = Memory::new(0..MAX_PARALLELISM, MAX_PARALLELISM);
-    memory.apply_delta(&builder.finish()).expect("the builder's own blob decodes");
+    memory.apply_delta(&builder.finish(), Epoch(0)).expect("the builder's own blob decodes");
     KeyedState::new(memory, vec![StateKind::Value], MAX_PARALLELISM, 0..MAX_PARALLELISM)
 }
 

@@ -137,3 +137,63 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_event_finds_the_version_of_its_time(
+        steps in prop::collection::vec(step(), 1..25), keep_missing: bool,
+    ) {
+        let output = vec![("e".into(), Side::Left, "/id".into()), ("v".into(), Side::Right, "/id".into())];
+        let mut rig = Rig::new(&Builtin::Lookup(LookupSpec { keep_missing, output }));
+        let (mut watermark, mut id, mut late) = (i64::MIN, 0, 0);
+        let mut waiting: Vec<(i64, u8, usize)> = Vec::new();
+        let mut versions: Vec<(i64, u8, usize)> = Vec::new();
+        let mut expected = Vec::new();
+        for step in steps.into_iter().chain([Step::Advance(i64::MAX)]) {
+            match step {
+                Step::Events(side, events) => {
+                    let mut batch: Vec<Event> = Vec::new();
+                    for (time, key, _) in events {
+                        id += 1;
+                        batch.push((time, format!("k{key}"), format!("{{\"id\":{id}}}")));
+                        match side {
+                            0 if time <= watermark => late += 1,
+                            0 => waiting.push((time, key, id)),
+                            _ => versions.push((time, key, id)),
+                        }
+                    }
+                    rig.batch(side, &batch);
+                }
+                Step::Advance(to) => {
+                    watermark = watermark.max(to);
+                    rig.advance(watermark);
+                    waiting.retain(|(time, key, event)| {
+                        if *time > watermark {
+                            return true;
+                        }
+                        // Of equal times the last one to come.
+                        let known = versions.iter().filter(|v| v.1 == *key && v.0 <= *time).max_by_key(|v| (v.0, v.2));
+                        let version = known.map_or("null".to_string(), |v| v.2.to_string());
+                        if keep_missing || known.is_some() {
+                            expected.push((0, *time, format!("k{key}"), format!("{{\"e\":{event},\"v\":{version}}}")));
+                        }
+                        false
+                    });
+                }
+                Step::CommitAndCrash => {
+                    rig.commit();
+                    rig.crash();
+                }
+            }
+        }
+        let mut out = rig.take();
+        out.sort();
+        expected.sort();
+        prop_assert_eq!(out, expected);
+        prop_assert_eq!(rig.counted, late);
+        let keys = versions.iter().map(|v| v.1).collect::<std::collections::BTreeSet<_>>().len();
+        prop_assert!(rig.entries_left() <= keys, "a key keeps more than its last version");
+    }
+}

@@ -7,7 +7,7 @@ mod golden;
 mod nexmark_reference;
 
 use golden::{Running, repository, run_to_end, tidemill};
-use nexmark_generate::{Options, lines};
+use nexmark_generate::{Options, lines, write_files};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -26,10 +26,13 @@ impl Random {
     }
 }
 
-/// A minute of events, in order.
+/// A minute of events.
+fn minute() -> Options {
+    Options { events: 9_000, rate: 150, partitions: 1 }
+}
+
 fn in_order() -> Vec<String> {
-    let options = Options { events: 9_000, rate: 150, partitions: 1 };
-    lines(&options).collect::<Result<_, _>>().unwrap()
+    lines(&minute()).collect::<Result<_, _>>().unwrap()
 }
 
 /// The same, every event up to 2 s late and one in 20 up to 15 s: more than the 4 s of the watermark.
@@ -39,7 +42,7 @@ fn in_disorder() -> Vec<String> {
         .into_iter()
         .map(|line| {
             let time = serde_json::from_str::<serde_json::Value>(&line).unwrap()["date_time"].as_u64().unwrap();
-            let reach = if random.next() % 20 == 0 { 15_000 } else { 2_000 };
+            let reach = if random.next().is_multiple_of(20) { 15_000 } else { 2_000 };
             (time + random.next() % reach, line)
         })
         .collect();
@@ -130,6 +133,18 @@ fn lateness_does_not_depend_on_how_much_is_read_at_once() {
             run_to_end(world.command(query, &name, &["--settings", settings.to_str().unwrap()]));
             world.assert_output(query, &name, &format!("{events} events a read"));
         }
+    }
+}
+
+#[test]
+fn files_of_one_source_are_partitions_and_give_the_same() {
+    let world = World::new(in_order());
+    let options = Options { partitions: 3, ..minute() };
+    write_files(&options, &world.path("parts")).unwrap();
+    let files = format!("sources.events.file.path={}", world.path("parts/events-*.jsonl").display());
+    for query in ["q4", "q5", "q8", "q11"] {
+        run_to_end(world.command(query, query, &["--set", &files, "--parallelism", "3"]));
+        world.assert_output(query, query, "three partitions");
     }
 }
 

@@ -158,7 +158,7 @@ fn entries(batch: &TimerBatch) -> impl Iterator<Item = (TimeDomain, u32, Vec<u8>
 fn state(deltas: &[Bytes], index: u32, parallelism: u32) -> KeyedState {
     let key_groups = key_group_range(index, parallelism, MAX_PARALLELISM);
     let mut memory = Memory::new(key_groups.clone(), MAX_PARALLELISM);
-    deltas.iter().for_each(|delta| memory.apply_delta(delta).unwrap());
+    deltas.iter().for_each(|delta| memory.apply_delta(delta, Epoch(0)).unwrap());
     KeyedState::new(memory, Vec::new(), MAX_PARALLELISM, key_groups)
 }
 

@@ -2,11 +2,15 @@
 //! again before it calls anything a fault, so that it may run beside a working store.
 //!
 //! Map: `streams.rs` goes through index and chunks, `files.rs` through sealed files, `pipelines.rs` through checkpoints,
-//! manifests and state. redb's own pages are not verified: every value in them has a checksum of ours.
+//! manifests and state, `scoped.rs` through tables, logs and reader groups, `time.rs` through marks and watermarks,
+//! `transactions.rs` through staged chunks. redb's own pages are not verified: every value in them has a checksum of ours.
 
 mod files;
 mod pipelines;
+mod scoped;
 mod streams;
+mod time;
+mod transactions;
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Offset, SegmentId};
@@ -69,12 +73,28 @@ pub struct CheckReport {
     pub sealed_files: u64,
     /// Bytes of them.
     pub sealed_bytes: u64,
+    /// Transactions looked at, ended ones included.
+    pub transactions: u64,
+    /// Chunks of them decoded that are in no stream yet.
+    pub staged_chunks: u64,
     /// Pipelines looked at.
     pub pipelines: u64,
     /// State blobs decoded.
     pub state_blobs: u64,
     /// Bytes of them.
     pub state_bytes: u64,
+    /// Runs of state read whole.
+    pub state_runs: u64,
+    /// Key-value tables looked at.
+    pub tables: u64,
+    /// Entries in them.
+    pub table_entries: u64,
+    /// Logs looked at.
+    pub logs: u64,
+    /// Entries in them.
+    pub log_entries: u64,
+    /// Reader groups looked at.
+    pub reader_groups: u64,
 }
 
 impl CheckReport {
@@ -99,6 +119,9 @@ pub(crate) fn check(shared: &Shared, mover: &Mover) -> Result<CheckReport> {
     checker.streams()?;
     checker.files(mover)?;
     checker.pipelines()?;
+    checker.scoped()?;
+    checker.times()?;
+    checker.transactions()?;
     Ok(checker.report)
 }
 

@@ -5,6 +5,8 @@
 
 use crate::checkpoint::CheckpointRecord;
 use crate::ids::{Epoch, Incarnation, Offset, Position, SegmentId};
+use crate::stream::time::{Noted, TimeNote};
+use crate::stream::transaction::{TransactionInfo, TransactionPart};
 use crate::stream::{EncodedChunk, StreamRef};
 use crate::time::EventTime;
 use bytes::Bytes;
@@ -20,6 +22,10 @@ pub enum Part {
     Epoch(Box<EpochCommit>),
     /// A named marker of an egress, compared and swapped, with an optional truncation of what it has consumed.
     Marker(MarkerSwap),
+    /// What writers say about their time, heard together.
+    Time(Vec<TimeNote>),
+    /// A transaction is begun, written, committed, aborted.
+    Transaction(TransactionPart),
 }
 
 /// Chunks for one segment of a stream.
@@ -80,7 +86,7 @@ pub struct EpochCommit {
     pub state: Vec<StateDelta>,
     /// Output and dead letters.
     pub outputs: Vec<Append>,
-    /// Output watermarks of sinks, noted on their streams.
+    /// Output watermarks of sinks: notes of the pipeline's writer on these streams, behind the output.
     pub stream_watermarks: Vec<(StreamRef, EventTime)>,
     /// Input schedules per (operator uid, subtask): encoded by [`crate::checkpoint::Schedule`].
     pub schedules: Vec<(String, u32, Bytes)>,
@@ -117,4 +123,8 @@ pub struct Accepted {
     pub epoch: u32,
     /// For a [`Write`] with numbers: the writer's last number that is there.
     pub last_number: u64,
+    /// For [`Part::Time`]: what became of each note, in order.
+    pub noted: Vec<Noted>,
+    /// For [`Part::Transaction`]: where it stands now.
+    pub transaction: Option<Box<TransactionInfo>>,
 }

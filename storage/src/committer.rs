@@ -7,15 +7,16 @@ use crate::guard::guarded;
 use crate::queue::{Job, Queue};
 use crate::redb_io::apply;
 use crate::shared::Shared;
+use crate::terms::{Terms, TermsSource};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs until the queue is closed and empty. `committed` hears of every group that was decided, and of the names of
 /// sealed files that lost their last chunk by it.
-pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work], Vec<String>)) {
+pub(crate) fn run(shared: &Shared, queue: &Queue, terms: &TermsSource, committed: impl Fn(&[Work], Vec<String>)) {
     while let Some(jobs) = queue.take() {
         let (works, callbacks): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|Job { work, on_done }| (work, on_done)).unzip();
-        let answers = match guarded(|| commit_group(shared, &works)) {
+        let answers = match guarded(|| commit_group(shared, &works, &terms.now())) {
             Some(Ok((answers, unlinked))) => {
                 committed(&works, unlinked);
                 answers
@@ -40,13 +41,19 @@ pub(crate) fn run(shared: &Shared, queue: &Queue, committed: impl Fn(&[Work], Ve
 
 /// One group: the answers, and the sealed files that are to be unlinked. `Err` = no part was decided, or the outcome of
 /// all is unknown.
-fn commit_group(shared: &Shared, works: &[Work]) -> Result<(Vec<Result<Outcome>>, Vec<String>)> {
-    let (changes, answers) = shared.read(|snapshot| decide_group(snapshot, works, shared.checkpoints_retained))?;
+fn commit_group(shared: &Shared, works: &[Work], terms: &Terms) -> Result<(Vec<Result<Outcome>>, Vec<String>)> {
+    let (changes, answers) = shared.read(|snapshot| decide_group(snapshot, works, terms))?;
     if changes.is_empty() {
         return Ok((answers, Vec::new()));
     }
     let write = |db: &redb::Database| {
         apply(db, &changes)?;
+        for pipeline in &changes.forgotten_pipelines {
+            shared.debt.forget(pipeline);
+        }
+        for ((pipeline, operator), manifest) in &changes.manifests {
+            shared.debt.note(pipeline, operator, manifest);
+        }
         // Under the database's lock: a reopening counts anew, and must not count this twice.
         shared.pressure.settle(0, changes.hot_bytes);
         Ok(())

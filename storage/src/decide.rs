@@ -7,22 +7,33 @@
 //! 3. a stream's watermark, a segment's head and tail never go back, and head <= tail;
 //! 4. a blob is stored exactly while a manifest names it;
 //! 5. ids of streams, blobs and sealed files are never used twice;
-//! 6. the live counts of a sealed file are those of the index entries that name it;
-//! 7. the active segments of a stream tile the hash space, and only they take events.
+//! 6. the live counts of a sealed file are those of the index entries, or runs, that name it;
+//! 7. the active segments of a stream tile the hash space, and only they take events;
+//! 8. the parts of a manifest ascend in epochs, and each is named by no other.
 
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary};
 use crate::commit::{Accepted, Append, EpochCommit, MarkerSwap, Part};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::hash::MAX_PARALLELISM_MAX;
-use crate::ids::{Epoch, Incarnation, NAME_BYTES_MAX, StreamName};
-use crate::manifest::{BlobEntry, BlobId, Location};
-use crate::overlay::{Changes, Overlay, Snapshot};
-use crate::row::{FileRow, PipelineRow};
+use crate::ids::{Epoch, Incarnation, NAME_BYTES_MAX, StreamName, TransactionId};
+use crate::log::LogChange;
+use crate::manifest::BlobId;
+use crate::names::{LogName, TableName};
+use crate::overlay::{Changes, Overlay, ScopedSnapshot, Snapshot};
+use crate::row::{FileRow, PipelineRow, RunFile, ScopedId};
 use crate::sealed::writer::Group;
-use crate::stream::{StreamConfig, WriterState};
+use crate::stream::time::{TimeConfig, TimeNote};
+use crate::stream::transaction::TransactionPart;
+use crate::stream::{StreamConfig, StreamRef, WriterState};
+use crate::sweeper::SweepReport;
+use crate::terms::Terms;
 use bytes::Bytes;
+pub(crate) use group::GroupSwap;
+pub(crate) use log::LogUpdate;
 pub(crate) use retention::TailNote;
+use std::collections::BTreeSet;
 pub(crate) use stream::StreamWork;
+pub(crate) use table::TableUpdate;
 pub(crate) use truncate::has_dead_chunks;
 
 /// Most chunks that one truncation frees; the rest go with the next one, unreadable meanwhile.
@@ -34,31 +45,117 @@ pub(crate) enum Work {
     /// A part of a client or pipeline.
     Part(Part),
     /// Create a stream; `exact` = an existing one must have this config.
-    CreateStream { name: StreamName, config: StreamConfig, exact: bool, now_ms: i64 },
+    CreateStream {
+        name: StreamName,
+        config: StreamConfig,
+        exact: bool,
+        now_ms: i64,
+    },
     /// Change a stream as a whole.
     Stream(StreamWork),
     /// Take the next incarnation.
-    StartPipeline { name: String, max_parallelism: u32 },
+    StartPipeline {
+        name: String,
+        max_parallelism: u32,
+    },
     /// Put one blob in the place of several that lie side by side in a manifest.
-    Fold { pipeline: String, operator: String, folded: Vec<BlobId>, blob: Bytes },
+    Fold {
+        pipeline: String,
+        operator: String,
+        folded: Vec<BlobId>,
+        blob: Bytes,
+    },
+    /// Put a run of sealed files, durable already, in the place of blobs or runs of a manifest.
+    Runs(Box<RunSwitch>),
+    /// Forget everything of a pipeline but its incarnation.
+    DeletePipeline {
+        name: String,
+    },
+    /// Make a table, log; leave the one there is.
+    CreateTable {
+        name: TableName,
+        now_ms: i64,
+    },
+    CreateLog {
+        name: LogName,
+        now_ms: i64,
+    },
+    /// Remove it with its entries.
+    DeleteTable {
+        name: TableName,
+    },
+    DeleteLog {
+        name: LogName,
+    },
+    /// Change entries of one primary key.
+    Table(TableUpdate),
+    /// Change a log.
+    Log(LogUpdate),
+    /// Make, change or remove a reader group.
+    Group(GroupSwap),
+    /// Set how a stream treats silent writers.
+    ConfigureTime {
+        stream: StreamRef,
+        config: TimeConfig,
+    },
+    /// Let the clock work; with notes of writers who go by it.
+    Sweep {
+        notes: Vec<TimeNote>,
+    },
     /// Switch the index over to chunks in a sealed file that is durable already.
-    Seal { file: u64, row: FileRow, groups: Vec<Group> },
+    Seal {
+        file: u64,
+        row: FileRow,
+        groups: Vec<Group>,
+    },
     /// The same for chunks that lie in other sealed files.
-    Rewrite { file: u64, row: FileRow, groups: Vec<Group> },
+    Rewrite {
+        file: u64,
+        row: FileRow,
+        groups: Vec<Group>,
+    },
+}
+
+/// What a flush or a merge of an operator's state puts in the place of what.
+#[derive(Debug)]
+pub(crate) struct RunSwitch {
+    pub(crate) pipeline: String,
+    pub(crate) operator: String,
+    /// The oldest blobs of the manifest, or none.
+    pub(crate) blobs: Vec<BlobId>,
+    /// Runs that lie side by side in the manifest, or none.
+    pub(crate) runs: Vec<BlobId>,
+    /// The new run's files, durable already.
+    pub(crate) files: Vec<(RunFile, FileRow)>,
 }
 
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Accepted(Accepted),
+    /// What was asked is refused, and yet something was decided: a transaction whose time is over is aborted.
+    Refused(Kind, String),
+    Swept(SweepReport),
     Started(Incarnation, Option<CheckpointRecord>),
-    /// False: the manifest has changed meanwhile, nothing was done.
+    /// Of a fold, a flush or a merge. False: the manifest has changed meanwhile, nothing was done.
     Folded(bool),
+    /// An id, version or revision: the work says which.
+    Number(u64),
     Writer(WriterState),
     /// How many chunks, or rows, went.
     Freed(usize),
     /// How many chunks of the file the index names now; 0 = it has no row, unlink it.
     Sealed(u64),
+}
+
+impl Outcome {
+    /// Of a work that is answered with a number.
+    pub(crate) fn number(self) -> Result<u64> {
+        match self {
+            Outcome::Number(number) => Ok(number),
+            other => Err(Error::bug(format!("the committer answered another question: {other:?}"))),
+        }
+    }
 }
 
 fn part_bytes(part: &Part) -> usize {
@@ -72,6 +169,8 @@ fn part_bytes(part: &Part) -> usize {
         }
         Part::Marker(m) => m.value.len(),
         Part::Write(w) => w.appends.iter().map(append).sum(),
+        Part::Transaction(t) => t.staging().map_or(0, |s| s.appends.iter().map(append).sum()),
+        Part::Time(_) => 0,
     }
 }
 
@@ -80,7 +179,8 @@ fn part_bytes(part: &Part) -> usize {
 pub(crate) fn disk_bytes(part: &Part) -> Option<u64> {
     match part {
         Part::Append(_) | Part::Write(_) | Part::Epoch(_) => Some(part_bytes(part) as u64),
-        Part::Marker(_) => None,
+        Part::Transaction(t) => t.staging().map(|_| part_bytes(part) as u64).filter(|bytes| *bytes > 0),
+        Part::Marker(_) | Part::Time(_) => None,
     }
 }
 
@@ -89,10 +189,17 @@ impl Work {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Work::Part(part) => part_bytes(part),
+            Work::ConfigureTime { .. } | Work::Sweep { .. } => 0,
             Work::Fold { blob, .. } => blob.len(),
+            Work::Table(update) => update.bytes(),
+            Work::Log(update) => update.bytes(),
+            Work::CreateTable { .. } | Work::CreateLog { .. } => 0,
+            Work::DeleteTable { .. } | Work::DeleteLog { .. } | Work::Group(_) => 0,
             Work::CreateStream { .. }
             | Work::Stream(_)
             | Work::StartPipeline { .. }
+            | Work::DeletePipeline { .. }
+            | Work::Runs(_)
             | Work::Seal { .. }
             | Work::Rewrite { .. } => 0,
         }
@@ -102,6 +209,9 @@ impl Work {
     pub(crate) fn disk_bytes(&self) -> Option<u64> {
         match self {
             Work::Part(part) => disk_bytes(part),
+            // What removes goes in, and a group's small changes, too.
+            Work::Table(update) if update.puts() => Some(update.bytes() as u64),
+            Work::Log(LogUpdate { change: LogChange::Append { value, .. }, .. }) => Some(value.len() as u64),
             _ => None,
         }
     }
@@ -113,7 +223,18 @@ impl Work {
             Work::Part(Part::Append(a)) => append(a),
             Work::Part(Part::Write(w)) => w.appends.iter().map(append).sum(),
             Work::Part(Part::Epoch(e)) => e.outputs.iter().map(append).sum(),
+            Work::Part(Part::Transaction(TransactionPart::Commit { rest, .. })) => {
+                rest.appends.iter().map(append).sum()
+            }
             _ => 0,
+        }
+    }
+
+    /// The transaction that it is to commit.
+    pub(crate) fn commits(&self) -> Option<TransactionId> {
+        match self {
+            Work::Part(Part::Transaction(TransactionPart::Commit { id, .. })) => Some(*id),
+            _ => None,
         }
     }
 }
@@ -123,13 +244,13 @@ impl Work {
 pub(crate) fn decide_group(
     snapshot: &dyn Snapshot,
     works: &[Work],
-    checkpoints_retained: usize,
+    terms: &Terms,
 ) -> Result<(Changes, Vec<Result<Outcome>>)> {
     let mut group = Overlay::new(snapshot);
     let mut answers = Vec::with_capacity(works.len());
     for work in works {
         let mut part = Overlay::new(&group);
-        match decide(&mut part, work, checkpoints_retained) {
+        match decide(&mut part, work, terms) {
             Ok(outcome) => {
                 let changes = part.changes;
                 group.changes.absorb(changes);
@@ -142,22 +263,41 @@ pub(crate) fn decide_group(
     Ok((group.changes, answers))
 }
 
-fn decide(o: &mut Overlay<'_>, work: &Work, checkpoints_retained: usize) -> Result<Outcome> {
+fn decide(o: &mut Overlay<'_>, work: &Work, terms: &Terms) -> Result<Outcome> {
     match work {
         Work::Part(Part::Append(append)) => {
             let first = append::append(o, append)?;
             Ok(Outcome::Accepted(Accepted { first_offsets: vec![first], ..Accepted::default() }))
         }
         Work::Part(Part::Write(write)) => writer::write(o, write).map(Outcome::Accepted),
-        Work::Part(Part::Epoch(commit)) => epoch(o, commit, checkpoints_retained).map(Outcome::Accepted),
+        Work::Part(Part::Epoch(commit)) => epoch(o, commit, terms).map(Outcome::Accepted),
         Work::Part(Part::Marker(swap)) => {
             marker(o, swap)?;
             Ok(Outcome::Accepted(Accepted::default()))
         }
+        Work::Part(Part::Time(notes)) => {
+            let noted = time::part(o, terms, notes)?;
+            Ok(Outcome::Accepted(Accepted { noted, ..Accepted::default() }))
+        }
+        Work::Part(Part::Transaction(part)) => transaction::part(o, terms, part),
+        Work::ConfigureTime { stream, config } => {
+            time::configure(o, terms, *stream, *config)?;
+            Ok(Outcome::Accepted(Accepted::default()))
+        }
+        Work::Sweep { notes } => sweep(o, terms, notes).map(Outcome::Swept),
         Work::CreateStream { name, config, exact, now_ms } => stream::create(o, name, *config, *exact, *now_ms),
-        Work::Stream(work) => stream::change(o, work),
+        Work::Stream(work) => stream::change(o, terms, work),
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
-        Work::Fold { pipeline, operator, folded, blob } => fold(o, pipeline, operator, folded, blob),
+        Work::Fold { pipeline, operator, folded, blob } => state::fold(o, pipeline, operator, folded, blob),
+        Work::Runs(switch) => state::runs(o, switch),
+        Work::DeletePipeline { name } => state::delete_pipeline(o, name),
+        Work::CreateTable { name, now_ms } => table::create(o, name, *now_ms),
+        Work::CreateLog { name, now_ms } => log::create(o, name, *now_ms),
+        Work::DeleteTable { name } => table::delete(o, name),
+        Work::DeleteLog { name } => log::delete(o, name),
+        Work::Table(update) => table::update(o, update),
+        Work::Log(update) => log::update(o, update),
+        Work::Group(swap) => group::swap(o, swap),
         Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
         Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
@@ -170,9 +310,9 @@ fn check_name(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<Accepted> {
+fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, terms: &Terms) -> Result<Accepted> {
     let EpochCommit { pipeline, incarnation, epoch, .. } = commit;
-    let mut row = o.pipeline(pipeline)?.ok_or_else(|| {
+    let mut row = o.pipeline(pipeline)?.filter(|row| !row.deleted).ok_or_else(|| {
         Error::not_found(format!("pipeline {pipeline} was never started in this data directory: start it first"))
     })?;
     if row.incarnation != *incarnation {
@@ -208,17 +348,13 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<A
     for delta in &commit.state {
         check_name("operator", &delta.operator)?;
         summary.state_bytes += delta.blob.len() as u64;
-        let entry = store_blob(o, &delta.blob)?;
+        let entry = state::store_blob(o, &delta.blob, *epoch)?;
         let mut manifest = o.manifest(pipeline, &delta.operator)?.unwrap_or_default();
         manifest.blobs.push(entry);
         o.changes.manifests.insert((pipeline.clone(), delta.operator.clone()), manifest);
     }
     for (stream, watermark) in &commit.stream_watermarks {
-        let mut row = append::stream_row(o, *stream)?;
-        if row.watermark.is_none_or(|old| old < *watermark) {
-            row.watermark = Some(*watermark);
-            o.changes.streams.insert(stream.id, row);
-        }
+        time::of_epoch(o, terms, *stream, pipeline, *watermark)?;
     }
     for (operator, subtask, schedule) in &commit.schedules {
         check_name("operator", operator)?;
@@ -227,17 +363,10 @@ fn epoch(o: &mut Overlay<'_>, commit: &EpochCommit, retained: usize) -> Result<A
     }
     let epochs = o.checkpoint_epochs(pipeline)?;
     // The new record is one of those retained.
-    let excess = (epochs.len() + 1).saturating_sub(retained.max(1));
+    let excess = (epochs.len() + 1).saturating_sub(terms.checkpoints_retained.max(1));
     o.changes.dropped_checkpoints.extend(epochs.into_iter().take(excess).map(|old| (pipeline.clone(), old)));
     o.changes.checkpoints.insert((pipeline.clone(), *epoch), summary);
     Ok(accepted)
-}
-
-fn store_blob(o: &mut Overlay<'_>, blob: &Bytes) -> Result<BlobEntry> {
-    let id = o.next_blob()?;
-    o.changes.next_blob = Some(BlobId(id.0 + 1));
-    o.changes.blobs.insert(id, blob.clone());
-    Ok(BlobEntry { id, location: Location::Hot, bytes: blob.len() as u64, crc: crc32c::crc32c(blob) })
 }
 
 fn marker(o: &mut Overlay<'_>, swap: &MarkerSwap) -> Result<()> {
@@ -253,7 +382,32 @@ fn marker(o: &mut Overlay<'_>, swap: &MarkerSwap) -> Result<()> {
         )));
     }
     o.changes.markers.insert(swap.name.clone(), swap.value.clone());
-    swap.truncate.iter().try_for_each(|position| stream::truncate_at(o, position))
+    swap.truncate.iter().try_for_each(|position| stream::truncate_at(o, position))?;
+    let streams: BTreeSet<_> = swap.truncate.iter().map(|position| position.stream).collect();
+    streams.into_iter().try_for_each(|stream| time::truncated(o, stream))
+}
+
+fn sweep(o: &mut Overlay<'_>, terms: &Terms, notes: &[TimeNote]) -> Result<SweepReport> {
+    for note in notes {
+        let mut part = Overlay::new(o);
+        match time::part(&mut part, terms, std::slice::from_ref(note)) {
+            Ok(_) => {
+                let changes = part.changes;
+                o.changes.absorb(changes);
+            }
+            Err(e) if matches!(e.kind(), Kind::Unavailable | Kind::Full) => return Err(e),
+            // Its stream was deleted, say: the others must be heard all the same.
+            Err(e) => tracing::debug!(error = %e, "the wall clock was not noted"),
+        }
+    }
+    let transactions = transaction::sweep(o, terms)?;
+    let time = time::sweep(o, terms)?;
+    Ok(SweepReport {
+        transactions_aborted: transactions.aborted,
+        transactions_forgotten: transactions.forgotten,
+        writers_gone: time.writers_gone,
+        watermarks: time.watermarks,
+    })
 }
 
 fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Result<Outcome> {
@@ -263,8 +417,12 @@ fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Resu
             "pipeline {name}: max parallelism {max_parallelism} must be 1 to {MAX_PARALLELISM_MAX}"
         )));
     }
-    let mut row =
-        o.pipeline(name)?.unwrap_or(PipelineRow { incarnation: Incarnation(0), max_parallelism, last_epoch: Epoch(0) });
+    let (incarnation, last_epoch) = (Incarnation(0), Epoch(0));
+    let mut row = o.pipeline(name)?.unwrap_or(PipelineRow { incarnation, max_parallelism, last_epoch, deleted: false });
+    if row.deleted {
+        // Its state is gone; its number goes on, so that runs from before stay fenced.
+        row = PipelineRow { max_parallelism, deleted: false, ..row };
+    }
     if row.max_parallelism != max_parallelism {
         return Err(Error::invalid(format!(
             "pipeline {name} was started with max parallelism {}, which its state depends on: set it back from {max_parallelism}",
@@ -282,23 +440,24 @@ fn start_pipeline(o: &mut Overlay<'_>, name: &str, max_parallelism: u32) -> Resu
     Ok(Outcome::Started(row.incarnation, record))
 }
 
-fn fold(o: &mut Overlay<'_>, pipeline: &str, operator: &str, folded: &[BlobId], blob: &Bytes) -> Result<Outcome> {
-    let Some(mut manifest) = o.manifest(pipeline, operator)? else { return Ok(Outcome::Folded(false)) };
-    let ids: Vec<BlobId> = manifest.blobs.iter().map(|b| b.id).collect();
-    let at = ids.windows(folded.len().max(1)).position(|window| window == folded);
-    let Some(at) = at else { return Ok(Outcome::Folded(false)) };
-    let entry = store_blob(o, blob)?;
-    manifest.blobs.splice(at..at + folded.len(), [entry]);
-    o.changes.manifests.insert((pipeline.to_string(), operator.to_string()), manifest);
-    o.changes.dropped_blobs.extend(folded);
-    Ok(Outcome::Folded(true))
+/// The next id of a table, log or reader group, taken.
+fn scoped_id(o: &mut Overlay<'_>) -> Result<ScopedId> {
+    let id = o.next_scoped()?;
+    o.changes.scoped.next = Some(ScopedId(id.0 + 1));
+    Ok(id)
 }
 
 mod append;
+mod group;
+mod log;
 mod retention;
 mod scale;
 mod seal;
+mod state;
 mod stream;
+mod table;
+mod time;
+pub(crate) mod transaction;
 mod truncate;
 mod writer;
 

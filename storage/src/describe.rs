@@ -3,13 +3,14 @@
 
 use crate::error::Result;
 use crate::ids::StreamName;
-use crate::manifest::Location;
-use crate::overlay::Snapshot;
+use crate::names::{GroupName, LogName};
+use crate::overlay::{Snapshot, TransactionSnapshot};
 use crate::redb_io::RedbSnapshot;
 use crate::row::SegmentKey;
 use crate::sealed::{MoverStatus, SEALED_FOLDER};
 use crate::space::DiskSpace;
 use crate::stream;
+use crate::table::{TableInfo, table_info};
 
 /// Bytes in each tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct StateSizes {
     pub operator: String,
     /// Blobs in the manifest.
     pub blobs: u64,
+    /// Runs of its manifest, in sealed files.
+    pub runs: u64,
     /// Bytes of them.
     pub bytes: TierBytes,
 }
@@ -67,13 +70,41 @@ pub struct SealedFileSizes {
     pub live_bytes: u64,
 }
 
+/// A revisioned log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSizes {
+    /// Its name.
+    pub name: LogName,
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// What transactions hold that nobody sees yet. No stream counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionSizes {
+    /// Transactions that are neither committed nor aborted.
+    pub live: u64,
+    /// Bytes of staged chunks of the open and prepared ones, in the hot file.
+    pub staged_bytes: u64,
+}
+
 /// What a store holds, as one consistent snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreDescription {
     /// By name.
     pub streams: Vec<StreamSizes>,
+    /// Not in any stream.
+    pub transactions: TransactionSizes,
     /// By pipeline and operator.
     pub state: Vec<StateSizes>,
+    /// Key-value tables, by name.
+    pub tables: Vec<TableInfo>,
+    /// Revisioned logs, by name.
+    pub logs: Vec<LogSizes>,
+    /// Names of the reader groups.
+    pub reader_groups: Vec<GroupName>,
     /// By number.
     pub sealed_files: Vec<SealedFileSizes>,
     /// Bytes of the redb file, free pages and all.
@@ -114,20 +145,25 @@ pub(crate) fn describe(snapshot: &RedbSnapshot) -> Result<StoreDescription> {
         out.hot_chunk_bytes += sizes.bytes.hot;
         out.streams.push(sizes);
     }
+    let live = snapshot.live_transactions(None)?.len() as u64;
+    out.transactions = TransactionSizes { live, staged_bytes: snapshot.staged_bytes()? };
     for pipeline in snapshot.pipeline_names()? {
         for operator in snapshot.operators(&pipeline)? {
             let manifest = snapshot.manifest(&pipeline, &operator)?.unwrap_or_default();
-            let mut bytes = TierBytes::default();
-            for blob in &manifest.blobs {
-                match blob.location {
-                    Location::Hot => bytes.hot += blob.bytes,
-                    Location::Sealed { .. } => bytes.sealed += blob.bytes,
-                }
-            }
-            let blobs = manifest.blobs.len() as u64;
-            out.state.push(StateSizes { pipeline: pipeline.clone(), operator, blobs, bytes });
+            let hot = manifest.blob_bytes();
+            let bytes = TierBytes { hot, sealed: manifest.bytes() - hot };
+            let (blobs, runs) = (manifest.blobs.len() as u64, manifest.runs.len() as u64);
+            out.state.push(StateSizes { pipeline: pipeline.clone(), operator, blobs, runs, bytes });
         }
     }
+    for (name, row) in snapshot.tables()? {
+        out.tables.push(table_info(name, row?));
+    }
+    for (name, row) in snapshot.logs()? {
+        let row = row?;
+        out.logs.push(LogSizes { name, entries: row.tail.saturating_sub(row.head), bytes: row.bytes });
+    }
+    out.reader_groups = snapshot.groups()?.into_iter().map(|(name, _)| name).collect();
     for (number, row) in snapshot.files()? {
         let row = row?;
         let path = format!("{SEALED_FOLDER}/{}", row.name);

@@ -7,13 +7,13 @@
 //! DIR/sealed/   files of chunks (sealed/)
 //! ```
 
+use crate::backend::BackendFactory;
 use crate::error::{Error, Kind, Result};
 use crate::format::{is_known, newer_format};
 use crate::redb_io::FULL;
 use crate::schema::{FORMAT_FILE, FORMAT_VERSION, HOT_FILE, LOCK_FILE};
 use crate::sealed::{LocalTier, Tier};
 use crate::space;
-use crate::store::BackendFactory;
 use redb::backends::FileBackend;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};

@@ -8,8 +8,8 @@
 
 mod tier;
 
+use crate::backend::BackendFactory;
 use crate::sealed::Tier;
-use crate::store::BackendFactory;
 use redb::{BackendError, StorageBackend};
 use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind, Result};

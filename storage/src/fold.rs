@@ -21,26 +21,29 @@ const TIER_FACTOR: u64 = 8;
 /// Most bytes folded at once: the fold holds them in memory.
 const FOLD_BYTES_MAX: u64 = 512 << 20;
 
-fn tier(bytes: u64) -> u32 {
-    (bytes / LOWEST_TIER_BYTES).max(1).ilog(TIER_FACTOR)
+/// Which blobs to fold now. 0 = never.
+pub(crate) fn choose(manifest: &Manifest, at: usize) -> Option<Range<usize>> {
+    let sizes: Vec<u64> = manifest.blobs.iter().map(|blob| blob.bytes).collect();
+    choose_sizes(&sizes, at, LOWEST_TIER_BYTES, TIER_FACTOR, FOLD_BYTES_MAX)
 }
 
-/// Which blobs to fold now: the longest run of newest blobs up to the lowest tier of which it has `at`. 0 = never.
-pub(crate) fn choose(manifest: &Manifest, at: usize) -> Option<Range<usize>> {
-    let len = manifest.blobs.len();
+/// The longest run of newest parts up to the lowest size tier of which it has `at`.
+pub(crate) fn choose_sizes(sizes: &[u64], at: usize, lowest: u64, factor: u64, bytes_max: u64) -> Option<Range<usize>> {
+    let tier = |bytes: u64| (bytes / lowest).max(1).ilog(factor);
+    let len = sizes.len();
     if at < 2 || len < at {
         return None;
     }
-    let top = manifest.blobs.iter().map(|b| tier(b.bytes)).max()?;
+    let top = sizes.iter().map(|bytes| tier(*bytes)).max()?;
     for tier_max in 0..=top {
         let (mut bytes, mut run, mut of_tier) = (0u64, 0, 0);
-        for blob in manifest.blobs.iter().rev() {
-            bytes = bytes.saturating_add(blob.bytes);
-            if tier(blob.bytes) > tier_max || bytes > FOLD_BYTES_MAX {
+        for size in sizes.iter().rev() {
+            bytes = bytes.saturating_add(*size);
+            if tier(*size) > tier_max || bytes > bytes_max {
                 break;
             }
             run += 1;
-            of_tier += usize::from(tier(blob.bytes) == tier_max);
+            of_tier += usize::from(tier(*size) == tier_max);
         }
         if of_tier >= at {
             return Some(len - run..len);
@@ -64,7 +67,8 @@ pub(crate) fn fold(shared: &Shared, queue: &Queue, pipeline: &str, operator: &st
     let read = shared.read(|snapshot| {
         let manifest = snapshot.manifest(pipeline, operator)?.unwrap_or_default();
         let Some(range) = choose(&manifest, at) else { return Ok(None) };
-        let oldest = range.start == 0;
+        // Removals must stay as long as a run below may hold what they remove.
+        let oldest = range.start == 0 && manifest.runs.is_empty();
         let chosen = manifest.blobs[range].to_vec();
         let blobs = chosen.iter().map(|entry| snapshot.blob(entry)).collect::<Result<Vec<Bytes>>>()?;
         Ok(Some((chosen, blobs, oldest)))
@@ -91,16 +95,17 @@ pub(crate) fn fold(shared: &Shared, queue: &Queue, pipeline: &str, operator: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{BlobEntry, BlobId, Location};
+    use crate::ids::Epoch;
+    use crate::manifest::{BlobEntry, BlobId};
 
     fn manifest(sizes: &[u64]) -> Manifest {
         let entry = |(i, bytes): (usize, &u64)| BlobEntry {
             id: BlobId(i as u64),
-            location: Location::Hot,
             bytes: *bytes,
             crc: 0,
+            through: Epoch(i as u64),
         };
-        Manifest { blobs: sizes.iter().enumerate().map(entry).collect() }
+        Manifest { runs: Vec::new(), blobs: sizes.iter().enumerate().map(entry).collect() }
     }
 
     #[test]

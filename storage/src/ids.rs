@@ -47,6 +47,10 @@ number!(
     /// A slice of the key space that moves between subtasks as a whole: 0..max parallelism.
     KeyGroup(u32)
 );
+number!(
+    /// A transaction, for the life of the data directory; never reused.
+    TransactionId(u64)
+);
 
 impl SegmentId {
     /// The epoch of the segment set that it was made with.
@@ -81,6 +85,18 @@ impl Epoch {
 /// Longest scope or stream name, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// Checks a `scope/name`: parts of ASCII letters, digits, `.`, `_` and `-`, at least two.
+pub(crate) fn check_scoped(what: &str, name: &str) -> Result<()> {
+    let part_ok =
+        |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if name.len() > NAME_BYTES_MAX || !name.contains('/') || !name.split('/').all(part_ok) {
+        return Err(Error::invalid(format!(
+            "{what} name {name:?}: write scope/{what}, in letters, digits, '.', '_' and '-', at most {NAME_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
+}
+
 /// `scope/stream`. A scope may itself hold slashes; the last part is the stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -90,13 +106,7 @@ impl StreamName {
     /// Checks and takes a `scope/stream` name: parts of ASCII letters, digits, `.`, `_` and `-`, at least two.
     pub fn new(name: impl Into<String>) -> Result<StreamName> {
         let name = name.into();
-        let part_ok =
-            |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if name.len() > NAME_BYTES_MAX || !name.contains('/') || !name.split('/').all(part_ok) {
-            return Err(Error::invalid(format!(
-                "stream name {name:?}: write scope/stream, in letters, digits, '.', '_' and '-', at most {NAME_BYTES_MAX} bytes"
-            )));
-        }
+        check_scoped("stream", &name)?;
         Ok(StreamName(name))
     }
 

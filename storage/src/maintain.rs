@@ -44,13 +44,16 @@ pub(crate) struct Memory {
     forgot_at_ms: Option<i64>,
 }
 
+/// Events and bytes so far, by segment.
+type Amounts = BTreeMap<SegmentId, (u64, u64)>;
+
 /// How much the segments of a stream have taken, over the last 20 minutes.
 #[derive(Debug, Default)]
 struct Load {
     /// Up to where bytes are counted, and how many.
     counted: BTreeMap<SegmentId, (Offset, u64)>,
-    /// Oldest first: events and bytes up to then, by segment.
-    samples: VecDeque<(i64, BTreeMap<SegmentId, (u64, u64)>)>,
+    /// Oldest first: what there was by then.
+    samples: VecDeque<(i64, Amounts)>,
 }
 
 /// A stream that there may be something to do about.
@@ -111,13 +114,13 @@ impl Store {
             }
         }
         if stream.dirty {
-            done.freed += self.sweep(stream.id)?;
+            done.freed += self.sweep_stream(stream.id)?;
         }
         Ok(())
     }
 
     /// Frees what nobody can read of a stream; how much.
-    pub(crate) fn sweep(&self, stream: StreamId) -> Result<u64> {
+    pub(crate) fn sweep_stream(&self, stream: StreamId) -> Result<u64> {
         self.repeat(|| StreamWork::Sweep { stream })
     }
 
@@ -259,12 +262,12 @@ impl Load {
         Ok(())
     }
 
-    fn now(&self, info: &StreamInfo) -> BTreeMap<SegmentId, (u64, u64)> {
+    fn now(&self, info: &StreamInfo) -> Amounts {
         let counted = |id| self.counted.get(&id).map_or(0, |(_, bytes)| *bytes);
         info.segments.iter().map(|s| (s.id, (s.tail.0, counted(s.id)))).collect()
     }
 
-    fn rates(&self, id: SegmentId, now: &BTreeMap<SegmentId, (u64, u64)>, now_ms: i64, by_bytes: bool) -> Rates {
+    fn rates(&self, id: SegmentId, now: &Amounts, now_ms: i64, by_bytes: bool) -> Rates {
         let of = |amount: &(u64, u64)| if by_bytes { amount.1 } else { amount.0 };
         RATE_WINDOWS_MS.map(|window| {
             let then = self.samples.iter().rev().find(|(at, _)| *at <= now_ms - window)?;
@@ -273,7 +276,7 @@ impl Load {
         })
     }
 
-    fn note(&mut self, now_ms: i64, now: BTreeMap<SegmentId, (u64, u64)>) {
+    fn note(&mut self, now_ms: i64, now: Amounts) {
         match self.samples.back() {
             // The clock was set back: what was measured stands for nothing.
             Some((at, _)) if *at > now_ms => self.samples.clear(),

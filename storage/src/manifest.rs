@@ -1,9 +1,10 @@
-//! Where bytes lie, and the manifest of an operator's state: the ordered blobs whose sum the state is. The committer
-//! appends to it, `fold.rs` keeps it short, [`crate::Store::load_state`] reads it.
+//! Where bytes lie, and the manifest of an operator's state: the ordered runs and blobs whose sum the state is. The committer
+//! appends to it, `state/background` keeps it short, [`crate::Store::load_state`] reads it.
 
+use crate::ids::Epoch;
 use serde::{Deserialize, Serialize};
 
-/// Where a chunk or a blob lies. Part of format version 1, so that moving bytes out of the hot file changes no format.
+/// Where a chunk lies. Part of format version 1, so that moving bytes out of the hot file changes no format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Location {
     /// In the hot file, under the key that the entry itself stands for.
@@ -24,29 +25,54 @@ pub enum Location {
 #[serde(transparent)]
 pub struct BlobId(pub u64);
 
-/// One blob of a manifest.
+/// One blob of a manifest: changes that lie in the hot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobEntry {
     /// Its number.
     pub id: BlobId,
-    /// Where its bytes lie.
-    pub location: Location,
     /// How many bytes.
     pub bytes: u64,
     /// crc32c of its bytes.
     pub crc: u32,
+    /// The last epoch whose changes it holds.
+    pub through: Epoch,
 }
 
-/// The state of one operator of one pipeline: blobs, oldest first. Later changes win.
+/// One run of a manifest: changes that lie sorted in sealed files. Its files are in the row of its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEntry {
+    /// Its number, of the blobs' numbers.
+    pub id: BlobId,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Changes in it.
+    pub entries: u64,
+    /// The last epoch whose changes it holds.
+    pub through: Epoch,
+}
+
+/// The state of one operator of one pipeline: later changes win. Invariant: the parts ascend in epochs, runs first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The blobs, oldest first.
+    /// The runs, oldest first.
+    pub runs: Vec<RunEntry>,
+    /// The blobs that no run holds yet, oldest first.
     pub blobs: Vec<BlobEntry>,
 }
 
 impl Manifest {
-    /// Bytes of all blobs.
+    /// Bytes of all blobs and runs.
     pub fn bytes(&self) -> u64 {
-        self.blobs.iter().map(|b| b.bytes).sum()
+        self.blob_bytes() + self.runs.iter().map(|run| run.bytes).sum::<u64>()
+    }
+
+    /// Bytes that lie in the hot file.
+    pub fn blob_bytes(&self) -> u64 {
+        self.blobs.iter().map(|blob| blob.bytes).sum()
+    }
+
+    /// Every change of this epoch and of older ones is in a run. 0 = there are no runs.
+    pub fn flushed(&self) -> Epoch {
+        self.runs.last().map_or(Epoch(0), |run| run.through)
     }
 }

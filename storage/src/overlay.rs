@@ -3,12 +3,21 @@
 //! `decide.rs` makes one overlay for the group and one on top for each part, and merges the upper into the lower when
 //! the part is accepted; `redb_io.rs` is the lowest snapshot and writes the group's changes. Pure: no redb in here.
 
+mod scoped;
+
+pub(crate) use scoped::{ScopedChanges, ScopedSnapshot};
+mod time;
+mod transaction;
+
+pub(crate) use time::{TimeChanges, TimeSnapshot};
+pub(crate) use transaction::{TransactionChanges, TransactionSnapshot};
+
 use crate::error::Result;
 use crate::ids::{Epoch, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::{BlobId, Manifest};
 use crate::row::{
-    CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow,
-    StreamRow, WriterRow,
+    CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, RunRow, SealedSegmentRow, SegmentKey,
+    SegmentRow, StreamRow, WriterRow,
 };
 use crate::row::{RetentionRow, SubscriberRow};
 use crate::stream::StreamPolicy;
@@ -16,7 +25,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows there are.
-pub(crate) trait Snapshot {
+pub(crate) trait Snapshot: ScopedSnapshot + TimeSnapshot + TransactionSnapshot {
     fn stream_id(&self, name: &StreamName) -> Result<Option<StreamId>>;
     fn stream(&self, id: StreamId) -> Result<Option<StreamRow>>;
     fn segment(&self, key: SegmentKey) -> Result<Option<SegmentRow>>;
@@ -39,6 +48,9 @@ pub(crate) trait Snapshot {
     /// Epochs with a checkpoint record.
     fn checkpoint_epochs(&self, pipeline: &str) -> Result<BTreeSet<Epoch>>;
     fn manifest(&self, pipeline: &str, operator: &str) -> Result<Option<Manifest>>;
+    /// All manifests of a pipeline, by operator.
+    fn manifests(&self, pipeline: &str) -> Result<BTreeMap<String, Manifest>>;
+    fn run(&self, id: BlobId) -> Result<Option<RunRow>>;
     fn marker(&self, name: &str) -> Result<Option<Bytes>>;
     fn next_stream(&self) -> Result<StreamId>;
     fn next_blob(&self) -> Result<BlobId>;
@@ -121,9 +133,17 @@ pub(crate) struct Changes {
     pub(crate) dropped_checkpoints: BTreeSet<(String, Epoch)>,
     pub(crate) schedules: BTreeMap<ScheduleKey, Bytes>,
     pub(crate) manifests: BTreeMap<(String, String), Manifest>,
+    /// Their checkpoints, schedules and manifests of before go; what is put under their names is new.
+    pub(crate) forgotten_pipelines: BTreeSet<String>,
+    pub(crate) runs: BTreeMap<BlobId, RunRow>,
+    pub(crate) dropped_runs: BTreeSet<BlobId>,
     pub(crate) blobs: BTreeMap<BlobId, Bytes>,
     pub(crate) dropped_blobs: BTreeSet<BlobId>,
     pub(crate) markers: BTreeMap<String, Bytes>,
+    /// Tables, logs, reader groups.
+    pub(crate) scoped: ScopedChanges,
+    pub(crate) time: TimeChanges,
+    pub(crate) transactions: TransactionChanges,
     pub(crate) next_stream: Option<StreamId>,
     pub(crate) next_blob: Option<BlobId>,
     pub(crate) next_file: Option<u64>,
@@ -152,9 +172,15 @@ impl Changes {
             && self.dropped_checkpoints.is_empty()
             && self.schedules.is_empty()
             && self.manifests.is_empty()
+            && self.forgotten_pipelines.is_empty()
+            && self.runs.is_empty()
+            && self.dropped_runs.is_empty()
             && self.blobs.is_empty()
             && self.dropped_blobs.is_empty()
             && self.markers.is_empty()
+            && self.scoped.is_empty()
+            && self.time.is_empty()
+            && self.transactions.is_empty()
     }
 
     /// Takes a segment out that has no chunks any more.
@@ -177,12 +203,17 @@ impl Changes {
 
     /// Takes in the changes of a part that was decided on top of these.
     pub(crate) fn absorb(&mut self, upper: Changes) {
+        for pipeline in &upper.forgotten_pipelines {
+            self.forget_pipeline(pipeline);
+        }
         self.names.extend(upper.names);
         self.streams.extend(upper.streams);
         self.segments.extend(upper.segments);
         self.pipelines.extend(upper.pipelines);
         self.manifests.extend(upper.manifests);
         self.markers.extend(upper.markers);
+        self.time.absorb(upper.time);
+        self.transactions.absorb(upper.transactions);
         self.schedules.extend(upper.schedules);
         for (key, chunk) in upper.chunks {
             self.dropped_chunks.remove(&key);
@@ -212,6 +243,7 @@ impl Changes {
         self.retention_cuts.absorb(upper.retention_cuts);
         self.subscribers.absorb(upper.subscribers);
         self.hot_bytes += upper.hot_bytes;
+        put_and_drop(&mut self.runs, &mut self.dropped_runs, upper.runs, upper.dropped_runs);
         put_and_drop(&mut self.blobs, &mut self.dropped_blobs, upper.blobs, upper.dropped_blobs);
         for (pipeline, epoch) in &upper.dropped_checkpoints {
             self.schedules.retain(|(p, e, _, _), _| p != pipeline || e != epoch);
@@ -222,9 +254,21 @@ impl Changes {
             upper.checkpoints,
             upper.dropped_checkpoints,
         );
+        self.scoped.absorb(upper.scoped);
         self.next_stream = upper.next_stream.or(self.next_stream);
         self.next_blob = upper.next_blob.or(self.next_blob);
         self.next_file = upper.next_file.or(self.next_file);
+    }
+}
+
+impl Changes {
+    /// Nothing of a pipeline is left, but its row.
+    pub(crate) fn forget_pipeline(&mut self, name: &str) {
+        self.checkpoints.retain(|(pipeline, _), _| pipeline != name);
+        self.dropped_checkpoints.retain(|(pipeline, _)| pipeline != name);
+        self.schedules.retain(|(pipeline, ..), _| pipeline != name);
+        self.manifests.retain(|(pipeline, _), _| pipeline != name);
+        self.forgotten_pipelines.insert(name.to_string());
     }
 }
 
@@ -375,12 +419,16 @@ impl Snapshot for Overlay<'_> {
         }
         match self.changes.checkpoints.get(&key) {
             Some(row) => Ok(Some(row.clone())),
+            None if self.changes.forgotten_pipelines.contains(pipeline) => Ok(None),
             None => self.base.checkpoint(pipeline, epoch),
         }
     }
 
     fn checkpoint_epochs(&self, pipeline: &str) -> Result<BTreeSet<Epoch>> {
-        let mut epochs = self.base.checkpoint_epochs(pipeline)?;
+        let mut epochs = match self.changes.forgotten_pipelines.contains(pipeline) {
+            true => BTreeSet::new(),
+            false => self.base.checkpoint_epochs(pipeline)?,
+        };
         let of = |(name, _): &&(String, Epoch)| name.as_str() == pipeline;
         epochs.extend(self.changes.checkpoints.keys().filter(of).map(|(_, epoch)| *epoch));
         for (_, epoch) in self.changes.dropped_checkpoints.iter().filter(of) {
@@ -392,8 +440,26 @@ impl Snapshot for Overlay<'_> {
     fn manifest(&self, pipeline: &str, operator: &str) -> Result<Option<Manifest>> {
         match self.changes.manifests.get(&(pipeline.to_string(), operator.to_string())) {
             Some(manifest) => Ok(Some(manifest.clone())),
+            None if self.changes.forgotten_pipelines.contains(pipeline) => Ok(None),
             None => self.base.manifest(pipeline, operator),
         }
+    }
+
+    fn manifests(&self, pipeline: &str) -> Result<BTreeMap<String, Manifest>> {
+        let mut manifests = match self.changes.forgotten_pipelines.contains(pipeline) {
+            true => BTreeMap::new(),
+            false => self.base.manifests(pipeline)?,
+        };
+        let of = self.changes.manifests.iter().filter(|((name, _), _)| name == pipeline);
+        manifests.extend(of.map(|((_, operator), manifest)| (operator.clone(), manifest.clone())));
+        Ok(manifests)
+    }
+
+    fn run(&self, id: BlobId) -> Result<Option<RunRow>> {
+        if self.changes.dropped_runs.contains(&id) {
+            return Ok(None);
+        }
+        self.changes.runs.get(&id).map_or_else(|| self.base.run(id), |row| Ok(Some(row.clone())))
     }
 
     fn marker(&self, name: &str) -> Result<Option<Bytes>> {

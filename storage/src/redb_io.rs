@@ -1,6 +1,12 @@
 //! Rows and bytes in and out of redb: [`RedbSnapshot`] reads one read transaction, [`apply`] writes a group's changes in
 //! one write transaction. The only file, with `store.rs`, `shared.rs` and `format.rs`, that knows redb's calls.
 
+mod scoped;
+mod time;
+mod transaction;
+
+pub(crate) use time::StreamWatermarks;
+
 use crate::codec::{
     after_prefix, blob_key, checkpoint_key, checkpoint_key_epoch, chunk_key, decode_blob_key, decode_chunk_key,
     decode_file_key, decode_row, decode_segment_key, decode_text_key, encode_row, file_key, manifest_key,
@@ -9,11 +15,11 @@ use crate::codec::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Offset, SegmentId, StreamId, StreamName};
-use crate::manifest::{BlobEntry, BlobId, Location, Manifest};
+use crate::manifest::{BlobEntry, BlobId, Manifest};
 use crate::overlay::{Changes, Rows, Snapshot};
 use crate::row::{
-    CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, SealedSegmentRow, SegmentKey, SegmentRow,
-    StreamRow, WriterRow,
+    CheckpointRow, ChunkKey, FileRow, IndexEntry, PastRow, PipelineRow, RunRow, SealedSegmentRow, SegmentKey,
+    SegmentRow, StreamRow, WriterRow,
 };
 use crate::row::{RetentionRow, SubscriberRow};
 use crate::schema::{self, BytesTable};
@@ -151,8 +157,12 @@ impl RedbSnapshot {
 
     pub(crate) fn pipeline_names(&self) -> Result<Vec<String>> {
         let mut out = Vec::new();
-        self.scan(schema::PIPELINES, &[], None, |(key, _)| {
-            out.push(decode_text_key(key)?.to_string());
+        self.scan(schema::PIPELINES, &[], None, |(key, value)| {
+            let name = decode_text_key(key)?;
+            // One that cannot be read is told by whoever reads it.
+            if !decode_row::<PipelineRow>(value, String::new).is_ok_and(|row| row.deleted) {
+                out.push(name.to_string());
+            }
             Ok(true)
         })?;
         Ok(out)
@@ -267,19 +277,22 @@ impl RedbSnapshot {
 
     /// A state blob, checked against its entry.
     pub(crate) fn blob(&self, entry: &BlobEntry) -> Result<Bytes> {
-        match entry.location {
-            Location::Hot => {
-                let bytes = self.bytes(schema::HOT_BLOBS, &blob_key(entry.id))?;
-                let bytes = bytes.ok_or_else(|| Error::corrupt("the manifest names a blob that is not there"))?;
-                if bytes.len() as u64 != entry.bytes || crc32c::crc32c(&bytes) != entry.crc {
-                    return Err(Error::corrupt("the blob does not match the manifest's length and checksum"));
-                }
-                Ok(bytes)
-            }
-            Location::Sealed { file, .. } => Err(Error::refused(format!(
-                "the state lies in sealed file {file}, which this version cannot read: use a newer one"
-            ))),
+        let bytes = self.bytes(schema::HOT_BLOBS, &blob_key(entry.id))?;
+        let bytes = bytes.ok_or_else(|| Error::corrupt("the manifest names a blob that is not there"))?;
+        if bytes.len() as u64 != entry.bytes || crc32c::crc32c(&bytes) != entry.crc {
+            return Err(Error::corrupt("the blob does not match the manifest's length and checksum"));
         }
+        Ok(bytes)
+    }
+
+    /// The numbers of all runs.
+    pub(crate) fn run_ids(&self) -> Result<BTreeSet<BlobId>> {
+        let mut out = BTreeSet::new();
+        self.scan(schema::RUNS, &[], None, |(key, _)| {
+            out.insert(decode_blob_key(key)?);
+            Ok(true)
+        })?;
+        Ok(out)
     }
 }
 
@@ -411,6 +424,15 @@ impl Snapshot for RedbSnapshot {
         })
     }
 
+    fn manifests(&self, pipeline: &str) -> Result<BTreeMap<String, Manifest>> {
+        let of = |operator: String| Ok((operator.clone(), self.manifest(pipeline, &operator)?.unwrap_or_default()));
+        self.operators(pipeline)?.into_iter().map(of).collect()
+    }
+
+    fn run(&self, id: BlobId) -> Result<Option<RunRow>> {
+        self.row(schema::RUNS, &blob_key(id), || format!("the row of run {} of an operator's state", id.0))
+    }
+
     fn marker(&self, name: &str) -> Result<Option<Bytes>> {
         let row: Option<Vec<u8>> = self.row(schema::MARKERS, &text_key(name), || format!("marker {name}"))?;
         Ok(row.map(Bytes::from))
@@ -510,6 +532,11 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
     put_rows(&txn, schema::SEALED_FILES, changes.files.iter().map(|(k, v)| (file_key(*k), v)))?;
     remove_all(&txn, schema::SEALED_FILES, changes.dropped_files.keys().map(|k| file_key(*k)))?;
     put_rows(&txn, schema::SEALED_SEGMENTS, changes.sealed_segments.iter().map(|(k, v)| (segment_key(*k), v)))?;
+    for pipeline in &changes.forgotten_pipelines {
+        for table in [schema::CHECKPOINTS, schema::SCHEDULES, schema::MANIFESTS] {
+            remove_prefix(&txn, table, &text_prefix(pipeline))?;
+        }
+    }
     put_rows(&txn, schema::PAST_SEGMENTS, changes.past_segments.iter().map(|(k, v)| (segment_key(*k), v)))?;
     for table in [schema::SEGMENTS, schema::SEALED_SEGMENTS, schema::PAST_SEGMENTS] {
         remove_all(&txn, table, changes.dropped_segments.iter().map(|k| segment_key(*k)))?;
@@ -531,15 +558,22 @@ pub(crate) fn apply(db: &Database, changes: &Changes) -> Result<()> {
         remove_prefix(&txn, schema::SCHEDULES, &key)?;
     }
     put_rows(&txn, schema::MANIFESTS, changes.manifests.iter().map(|((p, o), v)| (manifest_key(p, o), v)))?;
+    put_rows(&txn, schema::RUNS, changes.runs.iter().map(|(k, v)| (blob_key(*k), v)))?;
+    remove_all(&txn, schema::RUNS, changes.dropped_runs.iter().map(|k| blob_key(*k)))?;
     put_all(&txn, schema::HOT_BLOBS, changes.blobs.iter().map(|(k, v)| (blob_key(*k), Ok(v))))?;
     remove_all(&txn, schema::HOT_BLOBS, changes.dropped_blobs.iter().map(|k| blob_key(*k)))?;
     put_rows(&txn, schema::MARKERS, changes.markers.iter().map(|(k, v)| (text_key(k), v.to_vec())))?;
+    scoped::apply(&txn, &changes.scoped)?;
+    time::apply(&txn, &changes.time)?;
+    transaction::apply(&txn, &changes.transactions)?;
     {
         let mut meta = txn.open_table(schema::META).map_err(write_error)?;
         let counters = [
             (schema::META_NEXT_STREAM, changes.next_stream.map(|id| id.0)),
             (schema::META_NEXT_BLOB, changes.next_blob.map(|id| id.0)),
             (schema::META_NEXT_FILE, changes.next_file),
+            (schema::META_NEXT_TRANSACTION, changes.transactions.next.map(|id| id.0)),
+            (schema::META_STAGED_BYTES, changes.transactions.staged_bytes),
         ];
         for (key, value) in counters.into_iter().filter_map(|(key, value)| Some((key, value?))) {
             meta.insert(key, &value.to_le_bytes()[..]).map_err(write_error)?;

@@ -1,8 +1,18 @@
 //! The rows of the tables, as values: `decide.rs` reads and changes them, `codec` gives them their stored form.
 
+mod scoped;
+
+pub(crate) use scoped::*;
+mod time;
+mod transaction;
+
+pub(crate) use time::{MarkRow, TimeConfigRow, WatermarkRow};
+pub(crate) use transaction::{StagedRow, TransactionRow};
+
 use crate::checkpoint::CheckpointSummary;
-use crate::ids::{Epoch, Generation, Incarnation, Offset, SegmentId, StreamId, StreamName};
+use crate::ids::{Epoch, Generation, Incarnation, KeyGroup, Offset, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;
+use crate::state::{Change, Entry};
 use crate::stream::{StreamCut, StreamState};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -64,7 +74,7 @@ pub(crate) fn equal_ranges(count: u32) -> Vec<SegmentRange> {
 }
 
 /// Which segment of which stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct SegmentKey {
     pub(crate) stream: StreamId,
     pub(crate) segment: SegmentId,
@@ -152,6 +162,120 @@ pub(crate) struct SealedSegmentRow {
     pub(crate) bytes: u64,
 }
 
+/// A run of an operator's state. Invariant: the files ascend and do not overlap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunRow {
+    pub(crate) files: Vec<RunFile>,
+}
+
+/// A sealed file of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunFile {
+    pub(crate) file: u64,
+    pub(crate) entries: u64,
+    pub(crate) first: RunKey,
+    pub(crate) last: RunKey,
+}
+
+/// The place of a change in a run, in the order of the fields. What clears a key has an empty sub-key and is first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct RunKey {
+    pub(crate) state: u32,
+    pub(crate) key_group: u32,
+    pub(crate) key: Vec<u8>,
+    pub(crate) is_entry: bool,
+    pub(crate) sub_key: Vec<u8>,
+}
+
+impl RunKey {
+    pub(crate) fn of(entry: &Entry<'_>) -> RunKey {
+        let mut key = RunKey::default();
+        key.set(entry);
+        key
+    }
+
+    /// Takes the place of an entry, in the memory it has.
+    pub(crate) fn set(&mut self, entry: &Entry<'_>) {
+        self.state = entry.state;
+        self.key_group = entry.key_group.0;
+        self.is_entry = entry.change != Change::ClearKey;
+        self.key.clear();
+        self.key.extend_from_slice(entry.key);
+        self.sub_key.clear();
+        self.sub_key.extend_from_slice(entry.sub_key);
+    }
+
+    /// Its key alone.
+    pub(crate) fn key_place(&self) -> (u32, u32, &[u8]) {
+        (self.state, self.key_group, &self.key)
+    }
+
+    pub(crate) fn is_of_same_key(&self, entry: &Entry<'_>) -> bool {
+        self.state == entry.state && self.key_group == entry.key_group.0 && self.key == entry.key
+    }
+
+    /// Whether the entry lies at this very place.
+    pub(crate) fn is_at(&self, entry: &Entry<'_>) -> bool {
+        self.is_of_same_key(entry)
+            && self.is_entry == (entry.change != Change::ClearKey)
+            && self.sub_key == entry.sub_key
+    }
+
+    /// Whether the entry lies before this place.
+    pub(crate) fn is_after(&self, entry: &Entry<'_>) -> bool {
+        entry.order() < (self.state, KeyGroup(self.key_group), &self.key[..], self.is_entry, &self.sub_key[..])
+    }
+
+    /// An entry at this place, without a value.
+    pub(crate) fn as_entry(&self) -> Entry<'_> {
+        Entry {
+            state: self.state,
+            key_group: KeyGroup(self.key_group),
+            key: &self.key,
+            sub_key: &self.sub_key,
+            change: if self.is_entry { Change::Put(&[]) } else { Change::ClearKey },
+        }
+    }
+}
+
+/// Rows as formats 1 and 2 had them. Manifests: blobs alone, their location (always hot), no epochs.
+pub(crate) mod before_3 {
+    use super::{
+        Deserialize, Epoch, EventTime, Generation, Incarnation, Location, SegmentRange, Serialize, StreamName,
+    };
+    use crate::manifest::BlobId;
+
+    /// Streams had one set of segments for life.
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(crate) struct StreamRow {
+        pub(crate) name: StreamName,
+        pub(crate) generation: Generation,
+        pub(crate) created_at_ms: i64,
+        pub(crate) watermark: Option<EventTime>,
+        pub(crate) segments: Vec<SegmentRange>,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(crate) struct PipelineRow {
+        pub(crate) incarnation: Incarnation,
+        pub(crate) max_parallelism: u32,
+        pub(crate) last_epoch: Epoch,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(crate) struct Manifest {
+        pub(crate) blobs: Vec<BlobEntry>,
+    }
+
+    #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+    pub(crate) struct BlobEntry {
+        pub(crate) id: BlobId,
+        pub(crate) location: Location,
+        pub(crate) bytes: u64,
+        pub(crate) crc: u32,
+    }
+}
+
 /// A pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PipelineRow {
@@ -159,6 +283,8 @@ pub(crate) struct PipelineRow {
     pub(crate) max_parallelism: u32,
     /// 0 = none committed yet.
     pub(crate) last_epoch: Epoch,
+    /// Everything else of it is gone. The row stays, so that runs from before it was deleted stay fenced.
+    pub(crate) deleted: bool,
 }
 
 /// One checkpoint.

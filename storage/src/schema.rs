@@ -3,7 +3,8 @@
 //! FORMAT_VERSION counts changes that an older program would misread. The `meta` table and its keys `format` and
 //! `hash` keep their encoding for ever, so that any program can tell whether it may open a store.
 //! Format 2 added `next_file`, `sealed_files` and `sealed_segments`. Format 3 gave the rows of `streams` their state and the
-//! epochs of the segment set, and added `past_segments`. A store of an older format is brought to this one when it is opened.
+//! epochs of the segment set, those of `manifests` runs and epochs, those of `pipelines` a mark of deletion, and added
+//! `past_segments`, `writers` and `runs`. A store of an older format is brought to this one when it is opened.
 //! Retired names (never to be used again): none yet.
 
 use redb::TableDefinition;
@@ -37,6 +38,10 @@ pub(crate) const META_NEXT_BLOB: &str = "next_blob";
 
 /// u64 LE: the number of the next sealed file.
 pub(crate) const META_NEXT_FILE: &str = "next_file";
+/// u64 LE: the next transaction id.
+pub(crate) const META_NEXT_TRANSACTION: &str = "next_transaction";
+/// u64 LE: bytes of the staged chunks of all open and prepared transactions.
+pub(crate) const META_STAGED_BYTES: &str = "staged_bytes";
 
 /// Stream name -> stream id in a row.
 pub(crate) const STREAM_NAMES: BytesTable = TableDefinition::new("stream_names");
@@ -56,6 +61,8 @@ pub(crate) const CHECKPOINTS: BytesTable = TableDefinition::new("checkpoints");
 pub(crate) const SCHEDULES: BytesTable = TableDefinition::new("schedules");
 /// (pipeline, operator) -> [`crate::manifest::Manifest`].
 pub(crate) const MANIFESTS: BytesTable = TableDefinition::new("manifests");
+/// Run id (of the blobs' numbers) -> [`crate::row::RunRow`].
+pub(crate) const RUNS: BytesTable = TableDefinition::new("runs");
 /// Blob id -> state delta, when its location is hot.
 pub(crate) const HOT_BLOBS: BytesTable = TableDefinition::new("hot_blobs");
 /// Marker name -> value in a row.
@@ -65,11 +72,42 @@ pub(crate) const SEALED_FILES: BytesTable = TableDefinition::new("sealed_files")
 /// (stream, segment) -> [`crate::row::SealedSegmentRow`]; none = nothing of it was ever sealed.
 pub(crate) const SEALED_SEGMENTS: BytesTable = TableDefinition::new("sealed_segments");
 
+/// u64 LE: the next id of a table, log or reader group.
+pub(crate) const META_NEXT_SCOPED: &str = "next_scoped";
+
+/// Table name -> [`crate::row::TableRow`].
+pub(crate) const TABLES: BytesTable = TableDefinition::new("tables");
+/// (table, primary key, secondary key) -> [`crate::row::EntryRow`].
+pub(crate) const TABLE_ENTRIES: BytesTable = TableDefinition::new("table_entries");
+/// Log name -> [`crate::row::LogRow`].
+pub(crate) const LOGS: BytesTable = TableDefinition::new("logs");
+/// (log, revision) -> [`crate::row::LogEntryRow`].
+pub(crate) const LOG_ENTRIES: BytesTable = TableDefinition::new("log_entries");
+/// Group name -> [`crate::row::GroupRow`].
+pub(crate) const READER_GROUPS: BytesTable = TableDefinition::new("reader_groups");
+
 /// (stream, segment) -> [`crate::row::PastRow`]: segments that a scaling sealed and that are not wholly truncated.
 pub(crate) const PAST_SEGMENTS: BytesTable = TableDefinition::new("past_segments");
 
 /// (stream, writer) -> [`crate::row::WriterRow`].
 pub(crate) const WRITERS: BytesTable = TableDefinition::new("writers");
+
+/// (stream, writer) -> [`crate::row::MarkRow`].
+pub(crate) const WRITER_MARKS: BytesTable = TableDefinition::new("writer_marks");
+/// (stream, number) -> [`crate::row::WatermarkRow`].
+pub(crate) const WATERMARKS: BytesTable = TableDefinition::new("watermarks");
+/// Stream -> [`crate::row::TimeConfigRow`]; none = as by default.
+pub(crate) const TIME_CONFIGS: BytesTable = TableDefinition::new("time_configs");
+/// Transaction -> [`crate::row::TransactionRow`].
+pub(crate) const TRANSACTIONS: BytesTable = TableDefinition::new("transactions");
+/// (stream, transaction) -> nothing in a row: it is neither committed nor aborted.
+pub(crate) const LIVE_TRANSACTIONS: BytesTable = TableDefinition::new("live_transactions");
+/// A number that counts up -> transaction id in a row: it was committed or aborted, in this order.
+pub(crate) const ENDED_TRANSACTIONS: BytesTable = TableDefinition::new("ended_transactions");
+/// (transaction, number) -> [`crate::row::StagedRow`].
+pub(crate) const STAGED_INDEX: BytesTable = TableDefinition::new("staged_index");
+/// The same key -> an encoded chunk that is in no index yet.
+pub(crate) const STAGED_CHUNKS: BytesTable = TableDefinition::new("staged_chunks");
 
 /// Stream -> [`crate::stream::StreamPolicy`] in a row; none = the default.
 pub(crate) const POLICIES: BytesTable = TableDefinition::new("policies");
@@ -79,7 +117,7 @@ pub(crate) const RETENTION_CUTS: BytesTable = TableDefinition::new("retention_cu
 pub(crate) const SUBSCRIBERS: BytesTable = TableDefinition::new("subscribers");
 
 /// Every table of bytes, to be made with the store.
-pub(crate) const ALL: [BytesTable; 18] = [
+pub(crate) const ALL: [BytesTable; 32] = [
     STREAM_NAMES,
     STREAMS,
     SEGMENTS,
@@ -89,12 +127,26 @@ pub(crate) const ALL: [BytesTable; 18] = [
     CHECKPOINTS,
     SCHEDULES,
     MANIFESTS,
+    RUNS,
     HOT_BLOBS,
     MARKERS,
     SEALED_FILES,
     SEALED_SEGMENTS,
+    TABLES,
+    TABLE_ENTRIES,
+    LOGS,
+    LOG_ENTRIES,
+    READER_GROUPS,
     PAST_SEGMENTS,
     WRITERS,
+    WRITER_MARKS,
+    WATERMARKS,
+    TIME_CONFIGS,
+    TRANSACTIONS,
+    LIVE_TRANSACTIONS,
+    ENDED_TRANSACTIONS,
+    STAGED_INDEX,
+    STAGED_CHUNKS,
     POLICIES,
     RETENTION_CUTS,
     SUBSCRIBERS,

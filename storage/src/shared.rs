@@ -4,21 +4,28 @@
 //! Invariant: nobody holds the database outside a call in here, so that the write lock alone lets it be dropped (a
 //! file's lock is free again) and opened anew.
 
+use crate::backend::BackendFactory;
+use crate::debt::StateDebt;
 use crate::error::{Error, Kind, Result};
+use crate::flush;
 use crate::format::{check_format, initialise, upgrade};
 use crate::guard::guarded;
+use crate::overlay::Snapshot;
 use crate::pressure::Pressure;
 use crate::queue::closed;
 use crate::redb_io::{RedbSnapshot, redb_error};
 use crate::schema::FORMAT_VERSION;
 use crate::sealed::Tier;
 use crate::space::{MeasuredDisk, Space};
-use crate::store::BackendFactory;
+use crate::state::run::RunCache;
+use crate::state::{RunCell, StateBudget};
+use crate::store::StoreOptions;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 /// A factory with its backend's type forgotten.
 pub(crate) trait OpenDatabase: MeasuredDisk {
@@ -69,10 +76,20 @@ impl<F: BackendFactory> MeasuredDisk for F {
 pub(crate) struct Shared {
     factory: Arc<dyn OpenDatabase>,
     cache_bytes: usize,
-    pub(crate) checkpoints_retained: usize,
     /// Where the sealed files lie.
     pub(crate) tier: Arc<dyn Tier>,
     pub(crate) pressure: Arc<Pressure>,
+    pub(crate) debt: Arc<StateDebt>,
+    /// Parts of runs that were read lately.
+    pub(crate) run_cache: Arc<RunCache>,
+    /// Memory for committed state.
+    pub(crate) state_budget: Arc<StateBudget>,
+    /// The newest runs of operators that have views.
+    cells: Mutex<BTreeMap<(String, String), Weak<RunCell>>>,
+    /// The greatest number of a sealed file that was given out.
+    last_file: Mutex<u64>,
+    /// Files of state that are on their way, or put and not yet named by a row.
+    puts: Mutex<BTreeSet<String>>,
     pub(crate) space: Arc<Space>,
     /// None once closed.
     database: RwLock<Option<Database>>,
@@ -83,22 +100,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn open(
-        factory: impl BackendFactory,
-        cache_bytes: usize,
-        checkpoints_retained: usize,
-        hot_bytes_max: u64,
-        reserve_bytes: u64,
-    ) -> Result<Shared> {
+    pub(crate) fn open(factory: impl BackendFactory, options: &StoreOptions) -> Result<Shared> {
         let tier = factory.tier().map_err(|e| redb_error("looking for the sealed files", e))?;
         let factory = Arc::new(factory);
         let shared = Shared {
-            space: Arc::new(Space::new(factory.clone(), reserve_bytes)),
+            space: Arc::new(Space::new(factory.clone(), options.reserve_bytes)),
             factory,
-            cache_bytes,
-            checkpoints_retained,
+            cache_bytes: options.cache_bytes,
             tier,
-            pressure: Arc::new(Pressure::new(hot_bytes_max)),
+            pressure: Arc::new(Pressure::new(options.hot_bytes_max)),
+            debt: Arc::new(StateDebt::new(options.state_flush_bytes, options.state_merge_runs > 0)),
+            run_cache: Arc::new(RunCache::new(options.state_cache_bytes)),
+            state_budget: Arc::new(StateBudget::new(options.state_memory_bytes)),
+            cells: Mutex::default(),
+            last_file: Mutex::default(),
+            puts: Mutex::default(),
             database: RwLock::new(None),
             failed: Mutex::new(None),
             times_full: AtomicU64::new(0),
@@ -145,6 +161,78 @@ impl Shared {
             _ => Err(e),
         })?);
         Ok(())
+    }
+
+    /// A number for a sealed file, given out once.
+    pub(crate) fn reserve_file(&self) -> Result<u64> {
+        let next = self.read(Snapshot::next_file)?;
+        let mut last = self.last_file.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = next.max(*last + 1);
+        Ok(*last)
+    }
+
+    /// The number was not used: the next file may have it, so that what is tried again overwrites what was half done.
+    pub(crate) fn release_file(&self, file: u64) {
+        let mut last = self.last_file.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == file {
+            *last = file - 1;
+        }
+    }
+
+    fn puts(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.puts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A file of state is about to be put: it is no orphan until [`Shared::end_put`].
+    pub(crate) fn begin_put(&self, name: &str) {
+        self.puts().insert(name.to_string());
+    }
+
+    /// A row names it now, or it is nobody's.
+    pub(crate) fn end_put(&self, name: &str) {
+        self.puts().remove(name);
+    }
+
+    /// Files that are on their way. Look here before at the rows: then none is missed.
+    pub(crate) fn files_under_way(&self) -> BTreeSet<String> {
+        self.puts().clone()
+    }
+
+    /// The cell of an operator's runs, with the newest ones in it.
+    pub(crate) fn run_cell(&self, pipeline: &str, operator: &str) -> Result<Arc<RunCell>> {
+        let cell = {
+            let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            cells.retain(|_, cell| cell.strong_count() > 0);
+            let place = cells.entry((pipeline.to_string(), operator.to_string())).or_default();
+            match place.upgrade() {
+                Some(cell) => cell,
+                None => {
+                    let cell = Arc::new(RunCell::default());
+                    *place = Arc::downgrade(&cell);
+                    cell
+                }
+            }
+        };
+        self.renew_cell(&cell, pipeline, operator)?;
+        Ok(cell)
+    }
+
+    /// The runs of an operator have changed: its views are to hear of it.
+    pub(crate) fn renew_runs(&self, pipeline: &str, operator: &str) -> Result<()> {
+        let cell = {
+            let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            cells.get(&(pipeline.to_string(), operator.to_string())).and_then(Weak::upgrade)
+        };
+        cell.map_or(Ok(()), |cell| self.renew_cell(&cell, pipeline, operator))
+    }
+
+    fn renew_cell(&self, cell: &RunCell, pipeline: &str, operator: &str) -> Result<()> {
+        cell.renew(|| {
+            self.read(|snapshot| {
+                let manifest = snapshot.manifest(pipeline, operator)?.unwrap_or_default();
+                flush::run_set(self, snapshot, &manifest)
+            })
+        })
     }
 
     /// Bytes of the hot file.
@@ -209,6 +297,7 @@ impl Shared {
         }
         // The mover stands still: whoever waits for it must hear why.
         self.pressure.set_latched(true);
+        self.debt.set_latched(true);
         self.space.set_latched(true);
     }
 
@@ -225,6 +314,7 @@ impl Shared {
         *database = Some(reopened);
         *self.failed() = None;
         self.pressure.set_latched(false);
+        self.debt.set_latched(false);
         self.space.set_latched(false);
         Ok(true)
     }

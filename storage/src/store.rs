@@ -1,6 +1,7 @@
 //! The store: the one door to everything durable. Reads go to one snapshot each (`shared.rs`), writes are parts for the
 //! committer's thread (`queue.rs`, `committer.rs`); the host holds clones of it everywhere.
 
+use crate::backend::BackendFactory;
 use crate::check::{self, CheckReport};
 use crate::checkpoint::{CheckpointRecord, CheckpointSummary, Schedule};
 use crate::commit::{Accepted, Part};
@@ -10,19 +11,25 @@ use crate::directory::{DirectoryLock, HotFile, acquire, note_format};
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Incarnation, Position, StreamName};
 use crate::maintain::Memory;
-use crate::manifest::Manifest;
+use crate::manifest::{BlobEntry, Manifest};
 use crate::overlay::Snapshot;
 use crate::queue::{Job, Queue, closed};
+use crate::redb_io::RedbSnapshot;
 use crate::sealed::mover::{self, Mover};
-use crate::sealed::{MoverStatus, SealReport, Tier};
+use crate::sealed::{MoverStatus, SealReport};
 use crate::shared::Shared;
 use crate::space::{DiskSpace, Room};
+use crate::state::StateView;
+use crate::stream::transaction::TransactionLimits;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
-use crate::{committer, fold, state};
+use crate::sweeper::{self, Sweeper};
+use crate::terms::TermsSource;
+use crate::upkeep::{Changed, serve};
+use crate::{committer, flush, fold, state};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -39,6 +46,15 @@ pub struct StoreOptions {
     pub checkpoints_retained: usize,
     /// Blobs of similar size in a manifest before they are folded into one; 0 = never in the background.
     pub state_fold_blobs: usize,
+    /// Bytes of an operator's state blobs in the hot file that become a run in sealed files; `u64::MAX` = only by
+    /// [`Store::flush_state`]. At four times of it its epochs wait.
+    pub state_flush_bytes: u64,
+    /// Runs of similar size before they are merged into one; 0 = only by [`Store::merge_state`].
+    pub state_merge_runs: usize,
+    /// Memory for the committed state of all open views together, bytes. What no run holds yet is in memory all the same.
+    pub state_memory_bytes: usize,
+    /// Memory for blocks, indexes and filters of runs, bytes.
+    pub state_cache_bytes: u64,
     /// Bytes of chunks in the hot file beyond which they move to sealed files, down to half of it. At twice of it appends and
     /// epochs wait for the mover. `u64::MAX` = chunks move and files are unlinked only by [`Store::seal`].
     pub hot_bytes_max: u64,
@@ -54,7 +70,11 @@ pub struct StoreOptions {
     pub writer_ttl_ms: u64,
     /// How often a thread calls [`Store::maintain`], ms; 0 = whoever owns the store does.
     pub maintenance_interval_ms: u64,
-    /// Gives the creation time of streams and what policies go by. The default knows no time and says 0.
+    /// Limits on transactions.
+    pub transactions: TransactionLimits,
+    /// How often, ms, the background lets the clock work: leases of transactions, idle writers. 0 = only [`Store::sweep`] does.
+    pub sweep_interval_ms: u64,
+    /// Gives the time: of what is created, of leases, of silence, of policies. The default knows no time and says 0.
     pub clock: Clock,
 }
 
@@ -64,11 +84,17 @@ impl Default for StoreOptions {
             cache_bytes: 64 << 20,
             checkpoints_retained: 10,
             state_fold_blobs: 8,
+            state_flush_bytes: 32 << 20,
+            state_merge_runs: 4,
+            state_memory_bytes: 512 << 20,
+            state_cache_bytes: 64 << 20,
             hot_bytes_max: 256 << 20,
             sealed_file_bytes: 32 << 20,
             reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
+            transactions: TransactionLimits::default(),
+            sweep_interval_ms: 1_000,
             writer_ttl_ms: 7 * 24 * 3_600_000,
             maintenance_interval_ms: 0,
             clock: Arc::new(|| 0),
@@ -82,43 +108,19 @@ impl std::fmt::Debug for StoreOptions {
             .field("cache_bytes", &self.cache_bytes)
             .field("checkpoints_retained", &self.checkpoints_retained)
             .field("state_fold_blobs", &self.state_fold_blobs)
+            .field("state_flush_bytes", &self.state_flush_bytes)
+            .field("state_merge_runs", &self.state_merge_runs)
+            .field("state_memory_bytes", &self.state_memory_bytes)
+            .field("state_cache_bytes", &self.state_cache_bytes)
             .field("hot_bytes_max", &self.hot_bytes_max)
             .field("sealed_file_bytes", &self.sealed_file_bytes)
             .field("reserve_bytes", &self.reserve_bytes)
             .field("queue_bytes", &self.queue_bytes)
             .field("queue_parts", &self.queue_parts)
+            .field("transactions", &self.transactions)
+            .field("sweep_interval_ms", &self.sweep_interval_ms)
             .finish_non_exhaustive()
     }
-}
-
-/// Where the redb file and the sealed files lie. Each opening and reopening asks for a fresh backend. Tests hand in `fault::FaultDisk`.
-pub trait BackendFactory: Send + Sync + 'static {
-    /// The backend.
-    type Backend: redb::StorageBackend;
-
-    /// Whether a store was published here.
-    fn exists(&self) -> std::io::Result<bool>;
-
-    /// A new handle on the store's bytes.
-    fn backend(&self) -> std::io::Result<Self::Backend>;
-
-    /// An empty place to make a store in: redb's creation of a file is not safe against a crash, so it is made aside.
-    fn aside(&self) -> std::io::Result<Self::Backend>;
-
-    /// Puts what was made aside, and is closed, in the store's place: at once, and durably.
-    fn publish(&self) -> std::io::Result<()>;
-
-    /// Bytes of the store's file.
-    fn size(&self) -> std::io::Result<u64>;
-
-    /// Where the sealed files lie.
-    fn tier(&self) -> std::io::Result<Arc<dyn Tier>>;
-
-    /// Bytes that the disk can still give out; none = there is no telling, and no reserve is kept.
-    fn free_bytes(&self) -> std::io::Result<Option<u64>>;
-
-    /// Where that disk is, for messages.
-    fn place(&self) -> PathBuf;
 }
 
 /// What a run of a pipeline starts with.
@@ -147,6 +149,8 @@ struct Inner {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     mover: Arc<Mover>,
+    terms: Arc<TermsSource>,
+    sweeper: Arc<Sweeper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirectoryLock>>,
     /// What maintenance remembers.
@@ -166,6 +170,7 @@ impl Inner {
         *self.tend.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.queue.close();
         self.mover.close();
+        self.sweeper.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A callback may drop the last handle, on a thread of our own: it cannot wait for itself.
         let ours = threads.iter().any(|handle| handle.thread().id() == thread::current().id());
@@ -190,19 +195,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
         .name(name.into())
         .spawn(run)
         .map_err(|e| Error::unavailable(format!("starting the thread {name}: {e}")))
-}
-
-fn fold_all(shared: &Shared, queue: &Queue, at: usize, requests: &Receiver<(String, String)>) {
-    for (pipeline, operator) in requests {
-        if shared.space.look().is_low() {
-            // It frees less than it takes first. The next commit asks again.
-            continue;
-        }
-        // A failed fold loses nothing: the next commit asks again.
-        if let Err(e) = fold::fold(shared, queue, &pipeline, &operator, at) {
-            tracing::warn!(error = %e, "state was not folded");
-        }
-    }
 }
 
 /// Maintains until the store is closed or nobody has it any more.
@@ -233,27 +225,63 @@ impl Store {
     }
 
     fn start(factory: impl BackendFactory, options: StoreOptions, lock: Option<DirectoryLock>) -> Result<Store> {
-        let StoreOptions { cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes, .. } = options;
-        let shared = Shared::open(factory, cache_bytes, checkpoints_retained, hot_bytes_max, reserve_bytes)?;
-        let shared = Arc::new(shared);
-        let (pressure, space) = (shared.pressure.clone(), shared.space.clone());
-        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, pressure, space));
-        let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, options.sealed_file_bytes));
+        let (hot_bytes_max, file_bytes) = (options.hot_bytes_max, options.sealed_file_bytes);
+        let shared = Arc::new(Shared::open(factory, &options)?);
+        let (pressure, debt, space) = (shared.pressure.clone(), shared.debt.clone(), shared.space.clone());
+        let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, pressure, debt, space));
+        let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, file_bytes));
         mover.remove_orphans_at_open();
-        let (ask, asked) = bounded::<(String, String)>(FOLD_REQUESTS_MAX);
+        let (ask, asked) = bounded::<Changed>(FOLD_REQUESTS_MAX);
+        let (ask_merge, asked_merge) = bounded::<Changed>(FOLD_REQUESTS_MAX);
         let mut threads = Vec::new();
-        let fold_at = options.state_fold_blobs;
-        if fold_at > 0 {
+        let (fold_at, flush_at, merge_at) =
+            (options.state_fold_blobs, options.state_flush_bytes, options.state_merge_runs);
+        if fold_at > 0 || flush_at < u64::MAX {
             let (shared, queue) = (shared.clone(), queue.clone());
-            threads.push(spawn("store-fold", move || fold_all(&shared, &queue, fold_at, &asked))?);
+            threads.push(spawn("store-fold", move || {
+                serve(&asked, &queue, "folded or flushed", |pipeline, operator| {
+                    if flush_at < u64::MAX && flush::flush(&shared, &queue, pipeline, operator, flush_at, file_bytes)? {
+                        // Full: the next flush asks again, and epochs wait before there are too many runs.
+                        let _ = ask_merge.try_send((pipeline.to_string(), operator.to_string()));
+                        return Ok(());
+                    }
+                    // With little room left it would take more first than it frees. The next commit asks again.
+                    if fold_at > 0 && !shared.space.look().is_low() {
+                        fold::fold(&shared, &queue, pipeline, operator, fold_at)?;
+                    }
+                    Ok(())
+                });
+            })?);
+        }
+        if merge_at > 0 {
+            let (shared, queue) = (shared.clone(), queue.clone());
+            threads.push(spawn("store-merge", move || {
+                serve(&asked_merge, &queue, "merged", |pipeline, operator| {
+                    if shared.space.look().is_low() {
+                        return Err(Error::full("the disk is below its reserve"));
+                    }
+                    let merge =
+                        || flush::merge_runs(&shared, &queue, pipeline, operator, merge_at, flush_at, file_bytes);
+                    while merge()? {}
+                    Ok(())
+                });
+            })?);
         }
         if hot_bytes_max < u64::MAX {
             let mover = mover.clone();
             threads.push(spawn("store-move", move || mover::run(&mover))?);
         }
+        let terms =
+            Arc::new(TermsSource::new(options.clock.clone(), options.checkpoints_retained, options.transactions));
+        let sweeper = Arc::new(Sweeper::new(queue.clone(), terms.clone()));
+        if options.sweep_interval_ms > 0 {
+            let (sweeper, every) = (sweeper.clone(), Duration::from_millis(options.sweep_interval_ms));
+            threads.push(spawn("store-sweep", move || sweeper::run(&sweeper, every))?);
+        }
+        let committer_terms = terms.clone();
         let (committer_shared, committer_queue, waker) = (shared.clone(), queue.clone(), mover.clone());
         threads.push(spawn("store-commit", move || {
-            committer::run(&committer_shared, &committer_queue, |works, unlinked| {
+            committer::run(&committer_shared, &committer_queue, &committer_terms, |works, unlinked| {
                 if waker.unlink_later(unlinked) || committer_shared.pressure.is_high() {
                     waker.wake();
                 }
@@ -270,6 +298,8 @@ impl Store {
             shared,
             queue,
             mover,
+            terms,
+            sweeper,
             threads: Mutex::new(threads),
             lock: Mutex::new(lock),
             memory: Mutex::default(),
@@ -314,6 +344,19 @@ impl Store {
         self.inner.close();
     }
 
+    fn not_in_callback(&self) -> Result<()> {
+        if self.inner.queue.is_taker() {
+            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
+        }
+        Ok(())
+    }
+
+    /// Reads rows in one snapshot, which ends with the call.
+    pub(crate) fn read_rows<T>(&self, read: impl FnOnce(&RedbSnapshot) -> Result<T>) -> Result<T> {
+        self.inner.shared.read(read)
+    }
+
+    /// Hands a work to the committer and waits for the answer.
     pub(crate) fn ask(&self, work: Work) -> Result<Outcome> {
         if self.inner.queue.is_taker() {
             return Err(Error::bug("a commit callback waits for the store, which waits for the callback: use submit"));
@@ -363,18 +406,14 @@ impl Store {
     /// Moves chunks to sealed files now, oldest first, until at most so many bytes of them are hot. The background does so on
     /// its own; this is for whoever wants a small hot file (a backup, say). Also unlinks files that are no longer needed.
     pub fn seal(&self, keep_hot_bytes: u64) -> Result<SealReport> {
-        if self.inner.queue.is_taker() {
-            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
-        }
+        self.not_in_callback()?;
         self.inner.mover.seal(keep_hot_bytes)
     }
 
     /// Verifies every checksum, index, manifest and sealed file; never stops at the first fault. Reads everything there is.
     /// Work goes on beside it.
     pub fn check(&self) -> Result<CheckReport> {
-        if self.inner.queue.is_taker() {
-            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
-        }
+        self.not_in_callback()?;
         check::check(&self.inner.shared, &self.inner.mover)
     }
 
@@ -432,23 +471,34 @@ impl Store {
         stored.into_iter().map(decode).collect()
     }
 
-    /// The committed state of an operator, for a range of key groups: the sum of the manifest's blobs.
-    pub fn load_state(&self, pipeline: &str, operator: &str, key_groups: Range<u32>) -> Result<state::Memory> {
-        self.inner.shared.read(|snapshot| {
-            let row = snapshot.pipeline(pipeline)?;
+    /// The committed state of an operator, for a range of key groups: the sum of the manifest's runs and blobs.
+    pub fn load_state(&self, pipeline: &str, operator: &str, key_groups: Range<u32>) -> Result<StateView> {
+        let shared = &self.inner.shared;
+        let context = |e: Error| e.context(format!("state of pipeline {pipeline}, operator {operator}"));
+        let of_blob = |e: Error, entry: &BlobEntry| {
+            e.context(format!("state of pipeline {pipeline}, operator {operator}, blob {}", entry.id.0))
+        };
+        // Blobs first: what is flushed between the two is in both, the same.
+        let (max_parallelism, blobs) = shared.read(|snapshot| {
+            let row = snapshot.pipeline(pipeline)?.filter(|row| !row.deleted);
             let row = row.ok_or_else(|| Error::not_found(format!("pipeline {pipeline} was never started here")))?;
-            let mut memory = state::Memory::new(key_groups, row.max_parallelism);
-            for entry in snapshot.manifest(pipeline, operator)?.unwrap_or_default().blobs {
-                let added = snapshot.blob(&entry).and_then(|blob| memory.apply_delta(&blob));
-                added.map_err(|e| {
-                    e.context(format!("state of pipeline {pipeline}, operator {operator}, blob {}", entry.id.0))
-                })?;
-            }
-            Ok(memory)
-        })
+            let manifest = snapshot.manifest(pipeline, operator).map_err(context)?.unwrap_or_default();
+            let read = |entry: &BlobEntry| {
+                let bytes = snapshot.blob(entry).map_err(|e| of_blob(e, entry))?;
+                Ok((*entry, bytes))
+            };
+            Ok((row.max_parallelism, manifest.blobs.iter().map(read).collect::<Result<Vec<_>>>()?))
+        })?;
+        let memory = state::Memory::new(key_groups, max_parallelism);
+        let cell = shared.run_cell(pipeline, operator).map_err(context)?;
+        let mut view = StateView::new(memory, cell, shared.state_budget.clone()).map_err(context)?;
+        for (entry, blob) in blobs {
+            view.apply_delta(&blob, entry.through).map_err(|e| of_blob(e, &entry))?;
+        }
+        Ok(view)
     }
 
-    /// The blobs of an operator's state; none when it has no state.
+    /// The runs and blobs of an operator's state; none when it has no state.
     pub fn state_manifest(&self, pipeline: &str, operator: &str) -> Result<Manifest> {
         Ok(self.inner.shared.read(|snapshot| snapshot.manifest(pipeline, operator))?.unwrap_or_default())
     }
@@ -456,10 +506,30 @@ impl Store {
     /// Folds the blobs of an operator's state now, once, as the background does; `at` = how many of similar size are
     /// enough. False: there was nothing to fold.
     pub fn fold_state(&self, pipeline: &str, operator: &str, at: usize) -> Result<bool> {
-        if self.inner.queue.is_taker() {
-            return Err(Error::bug("a commit callback waits for the store, which waits for the callback"));
-        }
+        self.not_in_callback()?;
         fold::fold(&self.inner.shared, &self.inner.queue, pipeline, operator, at)
+    }
+
+    /// Makes a run of an operator's blobs now, as the background does once they have `state_flush_bytes`. False: there are none.
+    pub fn flush_state(&self, pipeline: &str, operator: &str) -> Result<bool> {
+        self.not_in_callback()?;
+        let Inner { options, shared, queue, .. } = &*self.inner;
+        flush::flush(shared, queue, pipeline, operator, 0, options.sealed_file_bytes)
+    }
+
+    /// Merges runs of an operator's state now, once, as the background does; `at` = how many of similar size are enough. False:
+    /// there was nothing to merge.
+    pub fn merge_state(&self, pipeline: &str, operator: &str, at: usize) -> Result<bool> {
+        self.not_in_callback()?;
+        let Inner { options, shared, queue, .. } = &*self.inner;
+        let lowest = options.state_flush_bytes;
+        flush::merge_runs(shared, queue, pipeline, operator, at, lowest, options.sealed_file_bytes)
+    }
+
+    /// Forgets a pipeline: checkpoints, state, timers, schedules; its streams and markers stay. Runs of it that still
+    /// work are fenced. `NotFound` when it was never started.
+    pub fn delete_pipeline(&self, name: &str) -> Result<()> {
+        self.ask(Work::DeletePipeline { name: name.to_string() }).map(drop)
     }
 
     /// A named marker.
@@ -500,10 +570,15 @@ impl Store {
 }
 
 mod streams;
+mod time;
+mod transactions;
+
+pub use time::AutoTimeWriter;
 
 fn accepted(outcome: Outcome) -> Result<Accepted> {
     match outcome {
         Outcome::Accepted(accepted) => Ok(accepted),
+        Outcome::Refused(kind, why) => Err(Error::new(kind, why)),
         other => Err(wrong_answer(&other)),
     }
 }

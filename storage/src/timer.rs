@@ -9,6 +9,9 @@ pub const EVENT_TIME: u32 = u32::MAX - 1;
 /// The reserved state of processing-time timers.
 pub const PROCESSING_TIME: u32 = u32::MAX;
 
+/// The reserved states.
+pub const STATES: [u32; 2] = [EVENT_TIME, PROCESSING_TIME];
+
 /// Bytes of a timer's sub-key.
 pub const SUB_KEY_BYTES: usize = 12;
 

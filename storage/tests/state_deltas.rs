@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_storage::hash::{hash_key, key_group, key_group_range};
 use tidemill_storage::state::{Change, Delta, DeltaBuilder, Memory, merge};
-use tidemill_storage::{KeyGroup, Kind};
+use tidemill_storage::{Epoch, KeyGroup, Kind};
 
 const MAX_PARALLELISM: u32 = 16;
 
@@ -80,7 +80,7 @@ fn contents(memory: &Memory) -> Model {
 fn loaded(blobs: &[Bytes], key_groups: std::ops::Range<u32>) -> Memory {
     let mut memory = Memory::new(key_groups, MAX_PARALLELISM);
     for blob in blobs {
-        memory.apply_delta(blob).unwrap();
+        memory.apply_delta(blob, Epoch(1)).unwrap();
     }
     memory
 }
@@ -164,7 +164,7 @@ proptest! {
                 model.keys().filter(|entry| entry.0 == *state && entry.1 == *key).map(|entry| &entry.2[..]).collect();
             let expected: Vec<&[u8]> = subs.iter().copied()
                 .filter(|sub| *sub >= &start[..] && end.as_ref().is_none_or(|end| *sub < &end[..])).collect();
-            let read: Vec<&[u8]> = memory.scan(hash, *state, key, &start, end.as_deref()).map(|(sub, _)| sub).collect();
+            let read: Vec<&[u8]> = memory.scan(hash, *state, key, &start, end.as_deref()).filter(|(_, value)| value.is_some()).map(|(sub, _)| sub).collect();
             prop_assert_eq!(read, expected);
             prop_assert_eq!(memory.last_sub_key(hash, *state, key), subs.last().copied());
         }
@@ -173,10 +173,10 @@ proptest! {
     #[test]
     fn counted_bytes_come_back_to_nothing(ops in prop::collection::vec(op(), 0..80)) {
         let mut memory = loaded(&[], 0..MAX_PARALLELISM);
-        ops.iter().for_each(|op| memory.apply_delta(&blob(std::slice::from_ref(op))).unwrap());
+        ops.iter().for_each(|op| memory.apply_delta(&blob(std::slice::from_ref(op)), Epoch(1)).unwrap());
         prop_assert_eq!(memory.bytes() == 0, memory.is_empty());
         for (state, key, _) in contents(&memory).into_keys() {
-            memory.apply(hash_key(&key), state, &key, &[], Change::ClearKey);
+            memory.apply(Epoch(1), hash_key(&key), state, &key, &[], Change::ClearKey);
         }
         prop_assert_eq!((memory.bytes(), memory.len()), (0, 0));
     }
@@ -257,7 +257,7 @@ fn a_delta_of_another_max_parallelism_is_refused_with_the_key_named() {
     let key = b"LGA";
     assert_ne!(group(key), key_group(hash_key(key), 1_000));
     let blob = blob(&[(0, key.to_vec(), Vec::new(), Act::Put(b"1".to_vec()))]);
-    let error = Memory::new(0..1_000, 1_000).apply_delta(&blob).unwrap_err();
+    let error = Memory::new(0..1_000, 1_000).apply_delta(&blob, Epoch(1)).unwrap_err();
     assert_eq!(error.kind(), Kind::Corrupt);
     assert!(error.to_string().contains("LGA") && error.to_string().contains("max parallelism 1000"), "{error}");
 }

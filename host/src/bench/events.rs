@@ -163,8 +163,8 @@ pub(super) fn fill(
     go_on: impl Fn() -> Result<(), BenchError>,
 ) -> Result<(), BenchError> {
     const CHUNKS: usize = 64;
-    /// Of 100-byte values: encoded, just below a full chunk.
-    const CHUNK_EVENTS: usize = 600;
+    /// With 100-byte values that do not compress: just below a full chunk.
+    const CHUNK_EVENTS: usize = 550;
     let info = store.ensure_stream(&stream(name)?, StreamConfig { segments: 1 })?;
     let Some(segment) = info.segments.first() else { return Ok(()) };
     let mut random = Random::new(13);
@@ -254,6 +254,18 @@ mod tests {
         assert_eq!(keys.len(), 50);
         assert!(once[0].values.iter().all(|value| value.is_some_and(|value| value.len() == VALUE_BYTES)));
         assert!(serde_json::from_slice::<serde_json::Value>(once[0].values.get(0).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_stream_is_filled_with_full_chunks() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), tidemill_storage::StoreOptions::default()).unwrap();
+        fill(&store, "bench/history", 5_000_000, || Ok(())).unwrap();
+        let segment = look(&store, "bench/history").unwrap().segments[0];
+        let (full, chunk) = (tidemill_storage::stream::CHUNK_TARGET_BYTES as u64, segment.bytes / segment.chunks);
+        assert!((full * 9 / 10..=full).contains(&chunk), "{chunk}");
+        assert!((5_000_000..10_000_000).contains(&segment.bytes), "{segment:?}");
+        assert!(fill(&store, "bench/history", 1, || Err(BenchError::Interrupted)).is_err());
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 mod bench;
 mod data;
+mod group;
+mod transaction;
 
 pub(crate) use bench::*;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use data::*;
+pub(crate) use group::*;
 use std::path::PathBuf;
+pub(crate) use transaction::*;
 
 /// Durable streams, sandboxed WebAssembly operators, one commit.
 #[derive(Debug, Parser)]

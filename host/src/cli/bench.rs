@@ -44,9 +44,10 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<()> {
     let done = bench::run(&workloads, options, &this, &mut emit);
     printed?;
     match done {
-        Err(BenchError::Interrupted) => Ok(output.say("broken off")),
-        done => Ok(done?),
+        Err(BenchError::Interrupted) => output.say("broken off"),
+        done => done?,
     }
+    Ok(())
 }
 
 /// The folder of built components, absolute: pipeline files name it.

@@ -6,7 +6,7 @@ use super::args::{CheckpointCommand, DataCommand};
 use super::control::client::{self, Reached};
 use super::output::Output;
 use super::session::Session;
-use super::{checkpoint, pipeline, store, stream};
+use super::{checkpoint, group, pipeline, store, stream, transaction};
 use anyhow::Result;
 
 /// Runs it and gives the exit code.
@@ -35,8 +35,11 @@ pub(crate) fn dispatch(command: &DataCommand, session: &Session) -> Result<()> {
         DataCommand::Ls(_) => pipeline::ls::run(session),
         DataCommand::Describe(args) => pipeline::describe::run(args, session),
         DataCommand::Stop(args) => pipeline::stop::run(args, session),
+        DataCommand::Delete(args) => pipeline::delete::run(args, session),
         DataCommand::Top(args) => pipeline::top::run(args, session),
         DataCommand::Stream(command) => stream::run(command, session),
+        DataCommand::Group(command) => group::run(command, session),
+        DataCommand::Txn(command) => transaction::run(command, session),
         DataCommand::Store(command) => store::run(command, session),
         DataCommand::Checkpoint(CheckpointCommand::List(args)) => checkpoint::list(args, session),
     }

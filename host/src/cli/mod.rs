@@ -11,6 +11,7 @@ mod control;
 mod data;
 mod disk;
 mod event;
+mod group;
 mod guest_toolchain;
 mod inspect;
 mod interrupt;
@@ -26,6 +27,7 @@ mod session;
 mod store;
 mod stream;
 mod time;
+mod transaction;
 mod validate;
 
 use args::{Args, Command};

@@ -15,6 +15,8 @@ pub enum Builtin {
     Window(WindowSpec),
     /// Joins two inputs by key.
     Join(JoinSpec),
+    /// Joins events with the version of a table at their time.
+    Lookup(LookupSpec),
     /// Lets the first event of each key through.
     Distinct(DistinctSpec),
 }
@@ -288,6 +290,15 @@ pub struct PairCondition {
     pub at_least: Option<(Side, Pointer)>,
     /// And at most this, if given.
     pub at_most: Option<(Side, Pointer)>,
+}
+
+/// Joins events with the version of a table at their time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupSpec {
+    /// Events whose key has no version at their time give a result, too.
+    pub keep_missing: bool,
+    /// The members of a result, in order.
+    pub output: Vec<(String, Side, Pointer)>,
 }
 
 /// Lets the first event of each key through.

@@ -78,7 +78,7 @@ impl Decimal {
     }
 
     /// The sum; `None` past 38 digits.
-    pub fn add(self, other: Decimal) -> Option<Decimal> {
+    pub fn plus(self, other: Decimal) -> Option<Decimal> {
         let scale = self.scale.max(other.scale);
         let units = self.at_scale(scale)?.checked_add(other.at_scale(scale)?)?;
         Some(Decimal { units, scale })
@@ -209,7 +209,7 @@ mod tests {
             let (x, y) = (Decimal::new(a, s).unwrap(), Decimal::new(b, t).unwrap());
             let at = |units: i128, scale: u8| units * TEN[usize::from(4 - scale)];
             prop_assert_eq!(x.cmp(&y), at(a, s).cmp(&at(b, t)));
-            prop_assert_eq!(x.add(y).unwrap(), Decimal::new(at(a, s) + at(b, t), 4).unwrap());
+            prop_assert_eq!(x.plus(y).unwrap(), Decimal::new(at(a, s) + at(b, t), 4).unwrap());
             prop_assert_eq!(Decimal::parse(x.to_string().as_bytes()).unwrap(), x);
         }
     }

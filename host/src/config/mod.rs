@@ -14,8 +14,9 @@ pub mod pipeline;
 pub mod settings;
 mod table;
 pub(crate) mod time_pattern;
-mod units;
+pub mod units;
 mod validate;
 
 pub use error::ConfigError;
 pub use overrides::Overrides;
+pub use units::duration_ms;

@@ -18,6 +18,8 @@ pub struct Settings {
     pub workers: WorkerSettings,
     /// The store.
     pub store: StoreSettings,
+    /// Keyed state.
+    pub state: StateSettings,
     /// Batches, queues, epochs.
     pub dataflow: DataflowSettings,
 }
@@ -42,6 +44,17 @@ pub struct StoreSettings {
     pub sealed_file_bytes: u64,
     /// Bytes of the disk that are left free: work waits instead.
     pub reserve_bytes: u64,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateSettings {
+    /// Bytes of changes of an operator in the hot file that become a run; the operator waits at four times of it.
+    pub flush_bytes: u64,
+    /// Memory for the committed state of all operators, bytes.
+    pub memory_bytes: u64,
+    /// Memory for blocks, indexes and filters of runs, bytes.
+    pub cache_bytes: u64,
 }
 
 /// `[dataflow]`.
@@ -76,6 +89,7 @@ impl Settings {
         let mut settings = Settings {
             workers: WorkerSettings::default(),
             store: StoreSettings::default(),
+            state: StateSettings::default(),
             dataflow: DataflowSettings::default(),
         };
         settings.overlay(&Document::parse("host/default.toml".to_string(), DEFAULTS.to_string())?)?;
@@ -84,7 +98,7 @@ impl Settings {
 
     fn overlay(&mut self, document: &Document) -> Result<(), ConfigError> {
         let root = Item { source: &document.source, path: String::new(), node: &document.root };
-        let root = root.table(&["workers", "store", "dataflow"])?;
+        let root = root.table(&["workers", "store", "state", "dataflow"])?;
         if let Some(item) = root.get("workers") {
             let table = item.table(&["threads"])?;
             count(&table, "threads", 0..=1_024, &mut self.workers.threads)?;
@@ -96,6 +110,12 @@ impl Settings {
             size(&table, "hot", 64 << 10, &mut self.store.hot_bytes_max)?;
             size(&table, "sealed_file", 64 << 10, &mut self.store.sealed_file_bytes)?;
             size(&table, "reserve", 0, &mut self.store.reserve_bytes)?;
+        }
+        if let Some(item) = root.get("state") {
+            let table = item.table(&["flush", "memory", "cache"])?;
+            size(&table, "flush", 1 << 10, &mut self.state.flush_bytes)?;
+            size(&table, "memory", 16 << 10, &mut self.state.memory_bytes)?;
+            size(&table, "cache", 64 << 10, &mut self.state.cache_bytes)?;
         }
         if let Some(item) = root.get("dataflow") {
             let keys = ["batch_events", "batch", "queue_batches", "queue", "epochs_in_flight", "uncommitted"];
@@ -164,7 +184,7 @@ mod tests {
         for (text, expected) in [
             (
                 "[stroe]\n",
-                "my.toml:1:2: unknown key \"stroe\" in the file (did you mean \"store\"?); known here: workers, store, dataflow",
+                "my.toml:1:2: unknown key \"stroe\" in the file (did you mean \"store\"?); known here: workers, store, state, dataflow",
             ),
             ("[store]\ncache = 5\n", "my.toml:2:9: store.cache: 5 has no unit; write \"5B\" or \"5MiB\""),
             ("[store]\ncache = \"5B\"\n", "my.toml:2:9: store.cache is too small; write \"1048576B\" or more"),

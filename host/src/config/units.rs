@@ -15,14 +15,14 @@ const SIZES: [(&str, u64); 8] = [
 ];
 
 /// A duration in ms: `"200ms"`, `"1.5s"`, `"5m"`, `"2h"`, `"1d"`.
-pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
+pub fn duration_ms(text: &str) -> Result<u64, String> {
     amount(text, &DURATIONS).map_err(|why| {
         format!("{text:?} is not a duration: {why}; write a number and ms, s, m, h or d, as in \"200ms\"")
     })
 }
 
 /// A size in bytes: `"64MiB"`, `"1GB"`, `"4096B"`.
-pub(super) fn size_bytes(text: &str) -> Result<u64, String> {
+pub fn size_bytes(text: &str) -> Result<u64, String> {
     amount(text, &SIZES).map_err(|why| {
         format!(
             "{text:?} is not a size: {why}; write a number and B, kB, MB, GB, KiB, MiB, GiB or TiB, as in \"64MiB\""

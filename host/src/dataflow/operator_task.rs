@@ -203,6 +203,11 @@ impl OperatorNode {
             Call::Close => self.operator.close(context).map(|()| Vec::new()),
         };
         self.drain_log();
+        // A read of state that failed is the store's fault, whatever the operator made of it.
+        if let Some(error) = self.context.state.take_store_failure() {
+            self.timers.roll_back_call(&mut self.context);
+            return Err(error.into());
+        }
         match result {
             Ok(rejections) => {
                 self.retries = 0;

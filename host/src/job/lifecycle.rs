@@ -12,7 +12,7 @@ use crate::checkpoint::coordinator::{Coordinator, Event, RunEnd};
 use crate::checkpoint::protocol::Pace;
 use crate::clock::Clock;
 use crate::config::pipeline::{OperatorKind, Pipeline};
-use crate::config::settings::{Settings, StoreSettings};
+use crate::config::settings::Settings;
 use crate::connector::{ConnectorError, Egress, sink, source};
 use crate::dataflow::control::RunControl;
 use crate::dataflow::encoder::Encoder;
@@ -25,6 +25,7 @@ use crate::wasm::{self, WasmEngine, WasmFactory};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_storage::checkpoint::CheckpointRecord;
@@ -36,6 +37,9 @@ const WAITING: &str = "waiting for disk space";
 /// Between two looks whether there is room again after the disk was full, ms.
 const ROOM_WAIT_MIN_MS: u64 = 10;
 const ROOM_WAIT_MAX_MS: u64 = 2_000;
+
+/// Between two rounds of the store's maintenance: policies of streams, and space that is to come back.
+const MAINTENANCE_INTERVAL_MS: u64 = 5_000;
 
 /// How a job runs on this machine.
 #[derive(Clone, Debug)]
@@ -106,18 +110,24 @@ impl RunHandle {
 
 /// Opens a store with the process settings.
 pub fn open_store(options: &RunOptions, clock: &Clock) -> Result<Store, JobError> {
-    Ok(Store::open(&options.data_dir, store_options(&options.settings.store, clock))?)
+    Ok(Store::open(&options.data_dir, store_options(&options.settings, clock))?)
 }
 
 /// What the process settings say of a store.
-pub fn store_options(settings: &StoreSettings, clock: &Clock) -> StoreOptions {
+pub fn store_options(settings: &Settings, clock: &Clock) -> StoreOptions {
     let clock = clock.clone();
+    let (settings, state) = (&settings.store, &settings.state);
     StoreOptions {
         cache_bytes: settings.cache_bytes as usize,
         checkpoints_retained: settings.checkpoints_retained as usize,
         hot_bytes_max: settings.hot_bytes_max,
         sealed_file_bytes: settings.sealed_file_bytes,
+        // What no run holds yet must fit in memory, and takes more of it than of the file.
+        state_flush_bytes: state.flush_bytes.min(state.memory_bytes / 16).max(1),
+        state_memory_bytes: usize::try_from(state.memory_bytes).unwrap_or(usize::MAX),
+        state_cache_bytes: state.cache_bytes,
         reserve_bytes: settings.reserve_bytes,
+        maintenance_interval_ms: MAINTENANCE_INTERVAL_MS,
         clock: Arc::new(move || clock.now_ms()),
         ..StoreOptions::default()
     }
@@ -224,8 +234,15 @@ fn start_prepared(job: JobParts, store: Store, options: RunOptions, clock: Clock
         .name(format!("job-{}", job.pipeline.name))
         .spawn(move || {
             let egresses = Egresses::start(egresses, &store)?;
-            let supervisor =
-                Supervisor { job, store, options, clock: inner_clock, board: inner_board, stop: stop_orders };
+            let supervisor = Supervisor {
+                job,
+                store,
+                options,
+                clock: inner_clock,
+                board: inner_board,
+                stop: stop_orders,
+                stop_asked: AtomicBool::new(false),
+            };
             supervisor.supervise(egresses)
         })
         .map_err(|e| JobError::System(format!("no thread for the job: {e}")))?;
@@ -239,6 +256,8 @@ struct Supervisor {
     clock: Clock,
     board: Arc<StatusBoard>,
     stop: Receiver<()>,
+    /// A run has taken the order to stop; should it fail before it has stopped, there is no other run.
+    stop_asked: AtomicBool,
 }
 
 impl Supervisor {
@@ -266,6 +285,13 @@ impl Supervisor {
                 Verdict::Fail => {
                     let advice = if advice.is_empty() { give_up_advice(&failure) } else { advice };
                     break Err(JobError::Failed { failure, advice });
+                }
+                Verdict::Restart(_) if self.stop_asked.load(Ordering::Relaxed) => {
+                    tracing::warn!(
+                        "pipeline {}: rolled back to the last checkpoint, where it stops: {failure}",
+                        self.job.pipeline.name
+                    );
+                    break Ok(RunEnd::Stopped);
                 }
                 Verdict::Restart(after_ms) => {
                     restarts += 1;
@@ -434,6 +460,7 @@ impl Supervisor {
             crossbeam_channel::select! {
                 recv(self.stop) -> order => {
                     if order.is_ok() {
+                        self.stop_asked.store(true, Ordering::Relaxed);
                         let _ = sender.send(Event::Stop);
                     }
                     let _ = is_over.recv();

@@ -223,12 +223,12 @@ impl TaskBuilder<'_> {
                 let parallelism = self.job.graph.nodes[node].parallelism;
                 let max_parallelism = self.job.pipeline.max_parallelism;
                 let groups = key_group_range(self.subtask, parallelism, max_parallelism);
-                let memory = self.run.store.load_state(&self.job.pipeline.name, &name, groups.clone())?;
+                let view = self.run.store.load_state(&self.job.pipeline.name, &name, groups.clone())?;
                 let descriptor = factory.descriptor();
                 let kinds = descriptor.states.iter().map(|s| s.kind).collect();
                 let subtask = Subtask { index: self.subtask, parallelism, max_parallelism };
                 let mut context = Context {
-                    state: KeyedState::new(memory, kinds, max_parallelism, groups),
+                    state: KeyedState::new(view, kinds, max_parallelism, groups),
                     subtask: Some(subtask),
                     now_ms: self.run.clock.now_ms(),
                     ..Context::default()

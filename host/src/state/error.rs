@@ -49,6 +49,9 @@ pub enum StateError {
     /// Columns, cursor or times that are not what they should be.
     #[error("{0}")]
     Malformed(String),
+    /// The store could not be read; [`super::KeyedState::take_store_failure`] has the error.
+    #[error("{0}")]
+    Store(String),
     /// Beyond a limit.
     #[error("{0}")]
     TooLarge(String),

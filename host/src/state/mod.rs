@@ -4,12 +4,12 @@
 //! ```text
 //! reads go down     this epoch's overlay (the call's own writes included)   written by calls, undone by the undo log
 //!        |          sealed overlays, newest first                           shared with the committing thread
-//!        v          committed memory                                        deltas that recovery loaded, epochs folded in
+//!        v          committed view                                          memory, and below it the runs (storage's docs/state.md)
 //! ```
 //!
 //! Invariants:
 //! 1. a level that cleared a key, or holds its value, hides everything below it;
-//! 2. an epoch is folded into memory only when it is committed, and in epoch order: memory is always a checkpoint;
+//! 2. an epoch is folded into the view only when it is committed, and in epoch order: the view is always a checkpoint;
 //! 3. every key that is read or written lies in the subtask's key groups: anything else is an error, never silent loss.
 
 mod column_view;
@@ -33,8 +33,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use tidemill_storage::hash::{hash_key, key_group};
-use tidemill_storage::state::Memory;
+use tidemill_storage::state::{Memory, StateView, Unknown};
 use tidemill_storage::{Epoch, OptionalColumn, timer};
+
+/// Keys whose slots are brought near together.
+const WARM_KEYS: usize = 64;
 
 /// Most bytes that one get gives back.
 pub const RESULT_BYTES_MAX: usize = 256 << 20;
@@ -42,7 +45,7 @@ pub const RESULT_BYTES_MAX: usize = 256 << 20;
 /// See the module's words. The default has no states and no key groups.
 #[derive(Debug, Default)]
 pub struct KeyedState {
-    memory: Memory,
+    view: StateView,
     kinds: Vec<StateKind>,
     max_parallelism: u32,
     key_groups: Range<u32>,
@@ -53,6 +56,10 @@ pub struct KeyedState {
     call_bytes: usize,
     /// The room of an overlay that was folded in, for the next epoch.
     spare: Option<Overlay>,
+    /// Room for the keys of a call or an epoch: h(key) and state.
+    places: Vec<(u64, u32)>,
+    /// Why a call could not read the store: not the operator's fault.
+    store_failure: Option<tidemill_storage::Error>,
 }
 
 /// A timer in committed state.
@@ -70,18 +77,35 @@ pub struct CommittedTimer<'a> {
 
 impl KeyedState {
     /// State on top of what recovery loaded for these key groups. `kinds`: of the descriptor's states, in order.
-    pub fn new(memory: Memory, kinds: Vec<StateKind>, max_parallelism: u32, key_groups: Range<u32>) -> KeyedState {
-        KeyedState { memory, kinds, max_parallelism, key_groups, ..KeyedState::default() }
+    pub fn new(
+        view: impl Into<StateView>,
+        kinds: Vec<StateKind>,
+        max_parallelism: u32,
+        key_groups: Range<u32>,
+    ) -> KeyedState {
+        KeyedState { view: view.into(), kinds, max_parallelism, key_groups, ..KeyedState::default() }
     }
 
-    /// Committed entries only.
+    /// Committed entries only, as far as they are in memory.
     pub fn committed(&self) -> &Memory {
-        &self.memory
+        self.view.memory()
+    }
+
+    /// Why the last call could not read the store, if that is so: the run cannot go on, whatever the operator says.
+    pub fn take_store_failure(&mut self) -> Option<tidemill_storage::Error> {
+        self.store_failure.take()
+    }
+
+    /// Notes a failed read.
+    fn read_failed(&mut self, error: tidemill_storage::Error) -> StateError {
+        let told = StateError::Store(error.to_string());
+        self.store_failure = Some(error);
+        told
     }
 
     /// Value state, or map state with one sub-key per key: one result per key into `out`, which is emptied first.
     pub fn get(
-        &self,
+        &mut self,
         state: u32,
         keys: ColumnView<'_>,
         subkeys: Option<ColumnView<'_>>,
@@ -90,10 +114,25 @@ impl KeyedState {
         out.clear();
         self.check_single("get", state, subkeys.is_some())?;
         check_keys(keys, subkeys)?;
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
         for i in 0..keys.len() {
-            let key = keys.get(i);
-            let hash = self.locate(state, key)?;
-            let value = self.read(hash, state, key, subkeys.map_or(&[], |subkeys| subkeys.get(i)));
+            places.push((self.locate(state, keys.get(i))?, state));
+        }
+        for i in 0..keys.len() {
+            if i % WARM_KEYS == 0 {
+                self.view.warm(&places[i..places.len().min(i + WARM_KEYS)]);
+            }
+            let (key, hash) = (keys.get(i), places[i].0);
+            let sub_key = subkeys.map_or(&[][..], |subkeys| subkeys.get(i));
+            let fetched;
+            let value = match self.read(hash, state, key, sub_key) {
+                Ok(value) => value,
+                Err(Unknown) => {
+                    fetched = self.view.fetch(hash, state, key, sub_key).map_err(|e| self.read_failed(e))?;
+                    fetched.as_deref()
+                }
+            };
             if out.data.len() + value.map_or(0, <[u8]>::len) > RESULT_BYTES_MAX {
                 return Err(StateError::TooLarge(format!(
                     "get on state {state}: the results are over {} MiB; ask for fewer keys at once",
@@ -102,6 +141,7 @@ impl KeyedState {
             }
             out.push(value);
         }
+        self.places = places;
         Ok(())
     }
 
@@ -189,10 +229,10 @@ impl KeyedState {
         self.overlay.put_sub(&mut self.undo, (hash, state, key), &timer::sub_key(time, timer), value)
     }
 
-    /// Timers of committed state, in no order: what a timer service starts from. `Corrupt` for a damaged entry.
+    /// Timers of committed state, in no order, all of which the view loads at the start of a run: what a timer service starts from. `Corrupt` for a damaged entry.
     pub fn timers(&self) -> impl Iterator<Item = tidemill_storage::Result<CommittedTimer<'_>>> {
         [TimeDomain::EventTime, TimeDomain::ProcessingTime].into_iter().flat_map(|domain| {
-            self.memory.entries_of(timer_state(domain)).map(move |entry| {
+            self.view.memory().entries_of(timer_state(domain)).map(move |entry| {
                 let (time, timer) = timer::decode_sub_key(entry.sub_key)?;
                 Ok(CommittedTimer { domain, time, timer, key: entry.key })
             })
@@ -238,12 +278,20 @@ impl KeyedState {
     /// Folds sealed epochs up to this one into committed memory.
     pub fn epoch_committed(&mut self, epoch: Epoch) {
         while let Some(sealed) = self.sealed.pop_front_if(|sealed| sealed.epoch <= epoch) {
-            let memory = &mut self.memory;
-            sealed.overlay.for_each_change(|hash, state, key, sub_key, change| {
-                memory.apply(hash, state, key, sub_key, change);
-            });
+            let view = &mut self.view;
+            let places = &mut self.places;
+            places.clear();
+            places.extend(sealed.overlay.places());
+            for (n, some) in places.chunks(WARM_KEYS).enumerate() {
+                view.warm(some);
+                let first = n * WARM_KEYS;
+                sealed.overlay.for_each_change_of(first..first + some.len(), |hash, state, key, sub_key, change| {
+                    view.apply(sealed.epoch, hash, state, key, sub_key, change);
+                });
+            }
             self.spare = Arc::into_inner(sealed.overlay).and_then(Overlay::recycle).or(self.spare.take());
         }
+        self.view.settle();
     }
 
     /// About how much memory the writes of epochs that are not committed yet take.
@@ -257,35 +305,35 @@ impl KeyedState {
     }
 
     #[inline]
-    fn read(&self, hash: u64, state: u32, key: &[u8], sub_key: &[u8]) -> Option<&[u8]> {
+    fn read(&self, hash: u64, state: u32, key: &[u8], sub_key: &[u8]) -> Result<Option<&[u8]>, Unknown> {
         for overlay in self.overlays() {
             match overlay.get(hash, state, key, sub_key) {
-                Found::Value(value) => return Some(value),
-                Found::Gone => return None,
+                Found::Value(value) => return Ok(Some(value)),
+                Found::Gone => return Ok(None),
                 Found::Below => {}
             }
         }
-        self.memory.get(hash, state, key, sub_key)
+        self.view.look(hash, state, key, sub_key)
     }
 
     /// The sequence number that a list's next value gets: one after the last that is visible.
-    fn next_sequence(&self, hash: u64, state: u32, key: &[u8]) -> Result<u64, StateError> {
-        let mut last = None;
+    fn next_sequence(&mut self, hash: u64, state: u32, key: &[u8]) -> Result<u64, StateError> {
+        let mut last: Option<Box<[u8]>> = None;
         let mut hidden = false;
         for slot in self.overlays().filter_map(|overlay| overlay.find(hash, state, key)) {
-            last = slot.last_sub_key();
+            last = slot.last_sub_key().map(Box::from);
             hidden = slot.is_cleared();
             if last.is_some() || hidden {
                 break;
             }
         }
         if last.is_none() && !hidden {
-            last = self.memory.last_sub_key(hash, state, key);
+            last = self.view.last_sub_key(hash, state, key).map_err(|e| self.read_failed(e))?;
         }
         let Some(last) = last else {
             return Ok(0);
         };
-        last.try_into().ok().and_then(|last| u64::from_be_bytes(last).checked_add(1)).ok_or_else(|| {
+        (*last).try_into().ok().and_then(|last| u64::from_be_bytes(last).checked_add(1)).ok_or_else(|| {
             StateError::Malformed(format!(
                 "append on state {state}: key {:?} holds entries that are not a list's; the state had another kind before, \
                  declare the list as a new state",

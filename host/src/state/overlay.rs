@@ -13,7 +13,7 @@ use super::StateError;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::collections::{BTreeMap, btree_map};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use tidemill_storage::state::{Change, slot_hash};
 
 /// The most that one subtask may write in one epoch, and the guard of 32-bit arena offsets.
@@ -304,9 +304,23 @@ impl Overlay {
         Span { start: start as u32, len: bytes.len() as u32 }
     }
 
+    /// The keys that were changed: h(key) and state.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.slots.iter().map(|slot| (slot.hash, slot.state))
+    }
+
     /// Every change, a key's clear before its entries: h(key), state, key, sub-key, change.
-    pub(super) fn for_each_change<'a>(&'a self, mut visit: impl FnMut(u64, u32, &'a [u8], &'a [u8], Change<'a>)) {
-        for slot in &self.slots {
+    pub(super) fn for_each_change<'a>(&'a self, visit: impl FnMut(u64, u32, &'a [u8], &'a [u8], Change<'a>)) {
+        self.for_each_change_of(0..self.slots.len(), visit);
+    }
+
+    /// The same for some of the keys, by their index in [`Overlay::places`].
+    pub(super) fn for_each_change_of<'a>(
+        &'a self,
+        keys: Range<usize>,
+        mut visit: impl FnMut(u64, u32, &'a [u8], &'a [u8], Change<'a>),
+    ) {
+        for slot in &self.slots[keys] {
             let key = slot.key.of(&self.arena);
             if slot.cleared {
                 visit(slot.hash, slot.state, key, &[], Change::ClearKey);

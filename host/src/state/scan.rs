@@ -8,15 +8,17 @@
 use super::overlay::SubRange;
 use super::{KeyedState, StateError};
 use crate::operator::descriptor::StateKind;
+use std::borrow::Cow;
 use tidemill_storage::Column;
 use tidemill_storage::hash::hash_key;
-use tidemill_storage::state::Scan;
 
 /// Most entries of a page, and how many when the caller leaves it to us.
 pub const PAGE_ENTRIES_MAX: u32 = 4_096;
 /// A page ends before it holds more bytes than this, unless one entry alone does.
 pub const PAGE_BYTES_MAX: usize = 256 << 10;
 
+/// Entries that are read of runs at once.
+const SCAN_RUNS_ENTRIES: usize = 1_024;
 const CURSOR_HEAD_BYTES: usize = 12;
 
 /// Entries of one key with sub-keys in `[start, end)`; lists take neither bound.
@@ -46,7 +48,7 @@ pub struct Page {
 impl KeyedState {
     /// At most `limit` entries (0: as fits) from where `cursor` points.
     pub fn scan(
-        &self,
+        &mut self,
         state: u32,
         ranges: &[ScanRange<'_>],
         limit: u32,
@@ -79,32 +81,61 @@ impl KeyedState {
             let hash = self.locate(state, range.key)?;
             let resume_at = if index == first { resume_at } else { None };
             let start = resume_at.or(range.start).unwrap_or(&[]);
-            for (sub_key, value) in self.merged(hash, state, range.key, start, range.end) {
-                let bytes = page.values.data.len() + page.subkeys.data.len() + sub_key.len() + value.len();
-                if page.range_of.len() == limit || (bytes > PAGE_BYTES_MAX && !page.range_of.is_empty()) {
-                    page.cursor = Some(encode_cursor(state, ranges, index as u32, sub_key));
-                    return Ok(page);
+            let mut start = Cow::Borrowed(start);
+            loop {
+                let place = (hash, state, range.key);
+                let fetched = self.view.scan_runs(place, &start, range.end, SCAN_RUNS_ENTRIES, PAGE_BYTES_MAX);
+                let (below, more) = fetched.map_err(|e| self.read_failed(e))?;
+                // Past the last that was fetched, nothing is known of the runs yet.
+                let known_to = if more { below.last().map(|(sub_key, _)| after(sub_key)) } else { None };
+                let end = known_to.as_deref().or(range.end);
+                for (sub_key, value) in self.merged(hash, state, range.key, &start, end, &below) {
+                    let bytes = page.values.data.len() + page.subkeys.data.len() + sub_key.len() + value.len();
+                    if page.range_of.len() == limit || (bytes > PAGE_BYTES_MAX && !page.range_of.is_empty()) {
+                        page.cursor = Some(encode_cursor(state, ranges, index as u32, sub_key));
+                        return Ok(page);
+                    }
+                    page.range_of.push(index as u32);
+                    page.subkeys.push(if kind == StateKind::List { &[] } else { sub_key });
+                    page.values.push(value);
                 }
-                page.range_of.push(index as u32);
-                page.subkeys.push(if kind == StateKind::List { &[] } else { sub_key });
-                page.values.push(value);
+                match known_to {
+                    Some(next) => start = Cow::Owned(next),
+                    None => break,
+                }
             }
         }
         Ok(page)
     }
 
     /// All visible entries of a key, levels merged.
-    fn merged<'a>(&'a self, hash: u64, state: u32, key: &[u8], start: &[u8], end: Option<&[u8]>) -> Merged<'a> {
-        let mut heads = Vec::with_capacity(self.sealed.len() + 2);
+    fn merged<'a>(
+        &'a self,
+        hash: u64,
+        state: u32,
+        key: &[u8],
+        start: &[u8],
+        end: Option<&'a [u8]>,
+        below: &'a [(Box<[u8]>, Box<[u8]>)],
+    ) -> Merged<'a> {
+        let mut heads = Vec::with_capacity(self.sealed.len() + 3);
         for slot in self.overlays().filter_map(|overlay| overlay.find(hash, state, key)) {
             heads.extend(slot.range(start, end).map(|range| Head::new(Level::Overlay(range))));
             if slot.is_cleared() {
                 return Merged(heads);
             }
         }
-        heads.push(Head::new(Level::Committed(self.memory.scan(hash, state, key, start, end))));
+        heads.push(Head::new(Level::Committed(Box::new(self.view.memory().scan(hash, state, key, start, end)))));
+        if !below.is_empty() {
+            heads.push(Head::new(Level::Runs(below.iter())));
+        }
         Merged(heads)
     }
+}
+
+/// The sub-key right after this one.
+fn after(sub_key: &[u8]) -> Vec<u8> {
+    [sub_key, &[0]].concat()
 }
 
 /// Levels of one key, newest first.
@@ -117,7 +148,8 @@ struct Head<'a> {
 
 enum Level<'a> {
     Overlay(SubRange<'a>),
-    Committed(Scan<'a>),
+    Committed(Box<dyn Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a>),
+    Runs(std::slice::Iter<'a, (Box<[u8]>, Box<[u8]>)>),
 }
 
 impl<'a> Head<'a> {
@@ -130,7 +162,8 @@ impl<'a> Head<'a> {
     fn advance(&mut self) {
         self.next = match &mut self.rest {
             Level::Overlay(range) => range.next().map(|(sub_key, value)| (&sub_key[..], value.as_deref())),
-            Level::Committed(scan) => scan.next().map(|(sub_key, value)| (sub_key, Some(value))),
+            Level::Committed(scan) => scan.next(),
+            Level::Runs(found) => found.next().map(|(sub_key, value)| (&sub_key[..], Some(&value[..]))),
         };
     }
 }

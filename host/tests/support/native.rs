@@ -67,7 +67,7 @@ fn one(key: &[u8]) -> (Vec<u8>, [u32; 1]) {
     (key.to_vec(), [key.len() as u32])
 }
 
-fn get(context: &Context, state: u32, key: &[u8], sub: Option<&[u8]>) -> Result<u64, Failure> {
+fn get(context: &mut Context, state: u32, key: &[u8], sub: Option<&[u8]>) -> Result<u64, Failure> {
     let (data, ends) = one(key);
     let keys = ColumnView { data: &data, ends: &ends };
     let sub = sub.map(one);

@@ -118,7 +118,7 @@ impl Rig {
     pub(crate) fn crash(&mut self) {
         let key_groups = key_group_range(0, 1, MAX_PARALLELISM);
         let mut memory = Memory::new(key_groups.clone(), MAX_PARALLELISM);
-        self.deltas.iter().for_each(|delta| memory.apply_delta(delta).unwrap());
+        self.deltas.iter().for_each(|delta| memory.apply_delta(delta, tidemill_storage::Epoch(0)).unwrap());
         let kinds = self.factory.descriptor().states.iter().map(|s| s.kind).collect();
         let state = KeyedState::new(memory, kinds, MAX_PARALLELISM, key_groups);
         self.context = Context { state, ..Context::default() };

@@ -4,8 +4,9 @@
 use super::{Checker, Fault, passing};
 use crate::checkpoint::Schedule;
 use crate::error::{Error, Result};
+use crate::flush;
 use crate::ids::Epoch;
-use crate::manifest::BlobId;
+use crate::manifest::{BlobId, Manifest};
 use crate::overlay::Snapshot;
 use crate::redb_io::RedbSnapshot;
 use crate::state::Memory;
@@ -23,10 +24,19 @@ impl Checker<'_> {
                 for blob in blobs {
                     self.blob(&pipeline, &operator, blob, &mut named)?;
                 }
+                self.runs(&pipeline, &operator)?;
             }
         }
         for what in self.look("", RedbSnapshot::bad_markers)?.unwrap_or_default() {
             self.fault(Fault { what, ..Fault::default() });
+        }
+        let runs = self.look("", RedbSnapshot::run_ids)?.unwrap_or_default();
+        let named_runs = self.look("", all_named_runs)?;
+        for id in runs.into_iter().filter(|id| *id < next_blob && !named_runs.as_ref().is_none_or(|n| n.contains(id))) {
+            if self.look("", RedbSnapshot::run_ids)?.unwrap_or_default().contains(&id) {
+                let what = format!("state run {} is named by no manifest; it only takes room", id.0);
+                self.fault(Fault { what, ..Fault::default() });
+            }
         }
         let stored = self.look("", RedbSnapshot::blob_ids)?.unwrap_or_default();
         let now: BTreeSet<BlobId> = match self.look("", all_named)? {
@@ -105,7 +115,7 @@ impl Checker<'_> {
         });
         let decoded = looked.and_then(|found| match found {
             Some((bytes, max_parallelism)) => {
-                Memory::new(0..max_parallelism, max_parallelism).apply_delta(&bytes)?;
+                Memory::new(0..max_parallelism, max_parallelism).apply_delta(&bytes, Epoch(0))?;
                 Ok(Some(bytes.len() as u64))
             }
             None => Ok(None),
@@ -123,6 +133,40 @@ impl Checker<'_> {
             }
         }
     }
+
+    /// Every file of every run of an operator, to the last entry; and that the parts of the manifest ascend.
+    fn runs(&mut self, pipeline: &str, operator: &str) -> Result<()> {
+        let at = |what: String| Fault {
+            pipeline: Some(pipeline.to_string()),
+            what: format!("operator {operator}, {what}"),
+            ..Fault::default()
+        };
+        let Some(manifest) = self.look(pipeline, |s| s.manifest(pipeline, operator))?.flatten() else { return Ok(()) };
+        let epochs = manifest.runs.iter().map(|run| run.through).chain(manifest.blobs.iter().map(|blob| blob.through));
+        if !epochs.is_sorted() {
+            self.fault(at("the parts of its manifest do not ascend in epochs; restore a backup".into()));
+        }
+        for run in &manifest.runs {
+            let alone = Manifest { runs: vec![*run], blobs: Vec::new() };
+            let read = self.shared.read(|snapshot| flush::run_set(self.shared, snapshot, &alone));
+            let checked = read.and_then(|set| {
+                let mut files = set.runs.iter().flat_map(|run| &run.files);
+                files.try_for_each(|file| file.check())
+            });
+            match checked {
+                Ok(()) => self.report.state_runs += 1,
+                Err(e) if passing(&e) => return Err(e),
+                Err(e) => {
+                    // Merged away since? Then what took its place was checked when it was written.
+                    let now = self.look(pipeline, |s| s.manifest(pipeline, operator))?.flatten().unwrap_or_default();
+                    if now.runs.iter().any(|other| other.id == run.id) {
+                        self.fault(at(format!("run {}: {e}", run.id.0)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn manifests(snapshot: &RedbSnapshot, pipeline: &str) -> Result<Vec<(String, Vec<BlobId>)>> {
@@ -138,6 +182,16 @@ fn all_named(snapshot: &RedbSnapshot) -> Result<BTreeSet<BlobId>> {
     let mut named = BTreeSet::new();
     for pipeline in snapshot.pipeline_names()? {
         named.extend(manifests(snapshot, &pipeline)?.into_iter().flat_map(|(_, blobs)| blobs));
+    }
+    Ok(named)
+}
+
+fn all_named_runs(snapshot: &RedbSnapshot) -> Result<BTreeSet<BlobId>> {
+    let mut named = BTreeSet::new();
+    for pipeline in snapshot.pipeline_names()? {
+        for manifest in snapshot.manifests(&pipeline)?.values() {
+            named.extend(manifest.runs.iter().map(|run| run.id));
+        }
     }
     Ok(named)
 }

@@ -12,6 +12,10 @@
 //! Keys sort as bytes in the order of their parts: numbers are big-endian, texts are a u16 BE length and the bytes.
 
 pub(crate) mod chunk;
+pub(crate) mod numbered;
+mod scoped;
+
+pub(crate) use scoped::*;
 
 use crate::error::{Error, Result};
 use crate::ids::{Epoch, Offset, SegmentId, StreamId};
@@ -171,6 +175,12 @@ pub(crate) fn manifest_key(pipeline: &str, operator: &str) -> Vec<u8> {
     let mut key = text_prefix(pipeline);
     push_text(&mut key, operator);
     key
+}
+
+/// The pipeline of a manifest key.
+pub(crate) fn manifest_key_pipeline(mut key: &[u8]) -> Result<String> {
+    let pipeline = take_text(&mut key).map(str::to_string);
+    pipeline.ok_or_else(|| Error::corrupt("the key of a manifest cannot be read"))
 }
 
 /// The operator of a manifest key that starts with `prefix`.

@@ -43,7 +43,7 @@ pub(super) fn segment_row(o: &Overlay<'_>, stream: &StreamRow, key: SegmentKey) 
     o.segment(key)?.ok_or_else(|| Error::invalid(format!("stream {} has no segment {}", stream.name, key.segment)))
 }
 
-fn index_entry(stream: &StreamRow, chunk: &EncodedChunk) -> Result<IndexEntry> {
+pub(super) fn index_entry(stream: &StreamRow, chunk: &EncodedChunk) -> Result<IndexEntry> {
     let header = chunk::decode_header(&chunk.bytes)
         .map_err(|e| Error::invalid(format!("append to stream {}: {e}; use encode_chunk", stream.name)))?;
     let told = (chunk.events, chunk.raw_bytes, chunk.min_time, chunk.max_time);

@@ -38,7 +38,7 @@ pub(super) fn scale(o: &mut Overlay<'_>, stream: StreamRef, scaling: &Scaling, n
     let (Some(epoch), Some(next)) = (row.epoch.checked_add(1), numbers) else {
         return Err(bad("its segment numbers are used up; make another stream".into()));
     };
-    let id = |n: usize| SegmentId(u64::from(epoch) << 32 | u64::from(row.next_segment) + n as u64);
+    let id = |n: usize| SegmentId((u64::from(epoch) << 32) | (u64::from(row.next_segment) + n as u64));
     let new: Vec<SegmentRange> =
         ranges.iter().enumerate().map(|(n, (low, high))| SegmentRange { id: id(n), low: *low, high: *high }).collect();
     for segment in &new {

@@ -17,8 +17,7 @@ fn end(first: Offset, entry: &IndexEntry) -> Offset {
 
 /// How many chunks of the file the index names from now on.
 pub(super) fn seal(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Group]) -> Result<u64> {
-    let next = o.next_file()?;
-    if file < next {
+    if o.file(file)?.is_some() {
         return Err(Error::fenced(format!("sealed file {file}: the number was used meanwhile; plan anew")));
     }
     let mut row = FileRow { live_chunks: 0, live_bytes: 0, ..row.clone() };
@@ -30,7 +29,7 @@ pub(super) fn seal(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Grou
         }
     }
     if row.live_chunks > 0 {
-        o.changes.next_file = Some(file + 1);
+        o.changes.next_file = Some(o.next_file()?.max(file + 1));
         o.changes.files.insert(file, row.clone());
     }
     Ok(row.live_chunks)
@@ -80,7 +79,7 @@ fn switch(o: &mut Overlay<'_>, file: &mut FileRow, group: &Group) -> Result<bool
 
 /// Switches chunks over from files that are mostly dead; how many went in. One that is no longer just there stays where it is.
 pub(super) fn rewrite(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Group]) -> Result<u64> {
-    if file < o.next_file()? {
+    if o.file(file)?.is_some() {
         return Err(Error::fenced(format!("sealed file {file}: the number was used meanwhile; plan anew")));
     }
     let mut row = FileRow { live_chunks: 0, live_bytes: 0, ..row.clone() };
@@ -94,10 +93,10 @@ pub(super) fn rewrite(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[G
         o.changes.chunks.insert(key, (*new, None));
         row.live_chunks += 1;
         row.live_bytes += sealed_len(new);
-        leave_file(o, from, len)?;
+        one_less(o, from, len)?;
     }
     if row.live_chunks > 0 {
-        o.changes.next_file = Some(file + 1);
+        o.changes.next_file = Some(o.next_file()?.max(file + 1));
         o.changes.files.insert(file, row.clone());
     }
     Ok(row.live_chunks)
@@ -121,15 +120,15 @@ pub(super) fn dropped(o: &mut Overlay<'_>, segment: SegmentKey, entry: &IndexEnt
         sealed.bytes = sealed.bytes.saturating_sub(u64::from(entry.bytes));
         o.changes.sealed_segments.insert(segment, sealed);
     }
-    leave_file(o, file, len)
+    one_less(o, file, len)
 }
 
-/// One chunk of a file is named no more.
-fn leave_file(o: &mut Overlay<'_>, file: u64, len: u64) -> Result<()> {
+/// A file is named by one chunk or run less, of so many bytes. With the last one its row goes.
+pub(super) fn one_less(o: &mut Overlay<'_>, file: u64, bytes: u64) -> Result<()> {
     // No row: `check` tells of it; truncation goes on.
     let Some(mut row) = o.file(file)? else { return Ok(()) };
     row.live_chunks = row.live_chunks.saturating_sub(1);
-    row.live_bytes = row.live_bytes.saturating_sub(len);
+    row.live_bytes = row.live_bytes.saturating_sub(bytes);
     if row.live_chunks == 0 {
         o.changes.files.remove(&file);
         o.changes.dropped_files.insert(file, row.name);
@@ -183,7 +182,7 @@ mod tests {
     }
 
     fn run(works: &[Work]) -> (Changes, Vec<Result<Outcome>>) {
-        decide_group(&Nothing, works, 10).unwrap()
+        decide_group(&Nothing, works, &crate::terms::Terms::default()).unwrap()
     }
 
     fn index(changes: &Changes) -> Vec<(u64, u32, bool)> {
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_with_its_last_chunk_and_its_number_is_never_used_again() {
+    fn a_file_goes_with_its_last_chunk() {
         let groups = vec![group(&[hot(0, 2)], &[sealed(0, 2)]), group(&[hot(2, 3)], &[sealed(2, 3)])];
         let mut works = vec![create(), append(2), append(3), seal(1, groups), truncate_at("a", 4)];
         let (changes, _) = run(&works);
@@ -243,8 +242,23 @@ mod tests {
         let dropped: Vec<u64> = changes.dropped_chunks.iter().map(|k| k.first.0).collect();
         assert_eq!(dropped, [0, 2], "hot bytes that may lie there go, too");
         assert_eq!(changes.sealed_segments[&SEGMENT].chunks, 0);
+    }
 
-        works.extend([append(1), seal(1, vec![group(&[hot(5, 1)], &[sealed(5, 1)])])]);
-        assert_eq!(run(&works).1[7].as_ref().unwrap_err().kind(), Kind::Fenced);
+    #[test]
+    fn a_number_that_names_a_file_is_refused_and_a_smaller_one_that_was_reserved_is_not() {
+        let groups = |first: u64, events: u32| vec![group(&[hot(first, i64::from(events))], &[sealed(first, events)])];
+        let works = [
+            create(),
+            append(2),
+            append(1),
+            append(1),
+            seal(3, groups(0, 2)),
+            seal(3, groups(2, 1)),
+            seal(2, groups(2, 1)),
+        ];
+        let (changes, answers) = run(&works);
+        assert_eq!(answers[5].as_ref().unwrap_err().kind(), Kind::Fenced);
+        assert!(matches!(answers[6], Ok(Outcome::Sealed(1))), "{:?}", answers[6]);
+        assert_eq!((changes.files.len(), changes.next_file), (2, Some(4)));
     }
 }

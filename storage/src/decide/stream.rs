@@ -1,13 +1,14 @@
 //! Decides what changes a stream as a whole: creation, scaling, sealing, deletion, truncation.
 
 use super::append::{segment_row, stream_row};
-use super::{FREED_CHUNKS_MAX, Outcome, TailNote, retention, scale, seal, truncate, writer};
+use super::{FREED_CHUNKS_MAX, Outcome, TailNote, retention, scale, seal, time, transaction, truncate, writer};
 use crate::commit::Accepted;
 use crate::error::{Error, Result};
 use crate::ids::{Generation, Position, StreamId, StreamName};
 use crate::overlay::{Overlay, Snapshot};
 use crate::row::{ChunkKey, SegmentKey, SegmentRow, StreamRow, equal_ranges};
 use crate::stream::{Scaling, StreamConfig, StreamCut, StreamPolicy, StreamRef, StreamState};
+use crate::terms::Terms;
 
 /// A change of a stream as a whole.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub(crate) enum StreamWork {
     },
 }
 
-pub(super) fn change(o: &mut Overlay<'_>, work: &StreamWork) -> Result<Outcome> {
+pub(super) fn change(o: &mut Overlay<'_>, terms: &Terms, work: &StreamWork) -> Result<Outcome> {
     match work {
         StreamWork::Scale { stream, scaling, now_ms } => scale::scale(o, *stream, scaling, *now_ms)?,
         StreamWork::Truncate { cut } => drop(truncate::truncate(o, cut)?),
@@ -86,10 +87,12 @@ pub(super) fn change(o: &mut Overlay<'_>, work: &StreamWork) -> Result<Outcome> 
         }
         StreamWork::Seal { stream } => {
             let row = stream_row(o, *stream)?;
+            transaction::before_seal(o, terms, stream.id)?;
             o.changes.streams.insert(stream.id, StreamRow { state: StreamState::Sealed, ..row });
         }
         StreamWork::Delete { stream } => {
             let row = stream_row(o, *stream)?;
+            time::forget(o, stream.id)?;
             o.changes.streams.insert(stream.id, StreamRow { state: StreamState::Deleted, ..row });
         }
     }

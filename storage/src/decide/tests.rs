@@ -6,9 +6,13 @@ use crate::commit::StateDelta;
 use crate::error::Kind;
 use crate::ids::{Generation, KeyGroup, Offset, Position, SegmentId, StreamId};
 use crate::manifest::Manifest;
+use crate::names::GroupName;
+use crate::overlay::{TimeSnapshot, TransactionSnapshot};
 use crate::row::{
-    CheckpointRow, ChunkKey, IndexEntry, PastRow, SealedSegmentRow, SegmentKey, SegmentRow, StreamRow, WriterRow,
+    CheckpointRow, ChunkKey, EntryRow, GroupRow, IndexEntry, LogEntryRow, LogRow, PastRow, RunRow, SealedSegmentRow,
+    SegmentKey, SegmentRow, StreamRow, TableRow, WriterRow,
 };
+use crate::row::{MarkRow, StagedRow, TimeConfigRow, TransactionRow, WatermarkRow};
 use crate::row::{RetentionRow, SubscriberRow};
 use crate::state::{Change, DeltaBuilder};
 use crate::stream::{StreamPolicy, StreamRef, encode_chunk};
@@ -73,6 +77,12 @@ impl Snapshot for Nothing {
     fn manifest(&self, _: &str, _: &str) -> Result<Option<Manifest>> {
         Ok(None)
     }
+    fn manifests(&self, _: &str) -> Result<BTreeMap<String, Manifest>> {
+        Ok(BTreeMap::new())
+    }
+    fn run(&self, _: BlobId) -> Result<Option<RunRow>> {
+        Ok(None)
+    }
     fn marker(&self, _: &str) -> Result<Option<Bytes>> {
         Ok(None)
     }
@@ -84,6 +94,75 @@ impl Snapshot for Nothing {
     }
     fn next_file(&self) -> Result<u64> {
         Ok(1)
+    }
+}
+
+impl ScopedSnapshot for Nothing {
+    fn table(&self, _: &TableName) -> Result<Option<TableRow>> {
+        Ok(None)
+    }
+    fn table_entry(&self, _: ScopedId, _: &[u8]) -> Result<Option<EntryRow>> {
+        Ok(None)
+    }
+    fn log(&self, _: &LogName) -> Result<Option<LogRow>> {
+        Ok(None)
+    }
+    fn log_entry(&self, _: ScopedId, _: u64) -> Result<Option<LogEntryRow>> {
+        Ok(None)
+    }
+    fn group(&self, _: &GroupName) -> Result<Option<GroupRow>> {
+        Ok(None)
+    }
+    fn next_scoped(&self) -> Result<ScopedId> {
+        Ok(ScopedId(1))
+    }
+}
+
+impl TimeSnapshot for Nothing {
+    fn marks(&self, _: StreamId) -> Result<BTreeMap<String, MarkRow>> {
+        Ok(BTreeMap::new())
+    }
+    fn mark(&self, _: StreamId, _: &str) -> Result<Option<MarkRow>> {
+        Ok(None)
+    }
+    fn timed_streams(&self) -> Result<BTreeSet<StreamId>> {
+        Ok(BTreeSet::new())
+    }
+    fn last_watermark(&self, _: StreamId) -> Result<Option<(u64, WatermarkRow)>> {
+        Ok(None)
+    }
+    fn oldest_watermarks(&self, _: StreamId, _: usize) -> Result<Vec<(u64, WatermarkRow)>> {
+        Ok(Vec::new())
+    }
+    fn time_config(&self, _: StreamId) -> Result<Option<TimeConfigRow>> {
+        Ok(None)
+    }
+}
+
+impl TransactionSnapshot for Nothing {
+    fn transaction(&self, _: TransactionId) -> Result<Option<TransactionRow>> {
+        Ok(None)
+    }
+    fn live_transactions(&self, _: Option<StreamId>) -> Result<BTreeSet<(StreamId, TransactionId)>> {
+        Ok(BTreeSet::new())
+    }
+    fn ended_transactions(&self, _: usize) -> Result<Vec<(u64, TransactionId)>> {
+        Ok(Vec::new())
+    }
+    fn last_ended(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+    fn staged_row(&self, _: TransactionId, _: u64) -> Result<Option<StagedRow>> {
+        Ok(None)
+    }
+    fn staged_chunk(&self, _: TransactionId, _: u64) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+    fn next_transaction(&self) -> Result<TransactionId> {
+        Ok(TransactionId(1))
+    }
+    fn staged_bytes(&self) -> Result<u64> {
+        Ok(0)
     }
 }
 
@@ -136,7 +215,7 @@ fn start() -> Work {
 #[test]
 fn parts_see_those_accepted_before_them() {
     let works = [create(), Work::Part(Part::Append(append_of(3))), Work::Part(Part::Append(append_of(2)))];
-    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    let (changes, answers) = decide_group(&Nothing, &works, &Terms::default()).unwrap();
     let first = |i: usize| match &answers[i] {
         Ok(Outcome::Accepted(accepted)) => accepted.first_offsets.clone(),
         other => panic!("{other:?}"),
@@ -155,7 +234,7 @@ fn what_is_put_and_dropped_in_one_group_is_never_written() {
         truncate_at("a", 4),
         truncate_at("b", 5),
     ];
-    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    let (changes, answers) = decide_group(&Nothing, &works, &Terms::default()).unwrap();
     assert!(answers.iter().all(Result::is_ok));
     let row = changes.segments[&SEGMENT];
     assert_eq!((row.head, row.tail, row.chunks), (Offset(5), Offset(6), 1));
@@ -168,7 +247,7 @@ fn a_part_that_fails_half_way_leaves_nothing() {
     let mut bad = epoch_of(1);
     bad.outputs.push(Append { segment: SegmentId(3), ..append_of(1) });
     let works = [create(), start(), Work::Part(Part::Epoch(Box::new(bad))), epoch_part(1)];
-    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    let (changes, answers) = decide_group(&Nothing, &works, &Terms::default()).unwrap();
     assert_eq!(answers[2].as_ref().unwrap_err().kind(), Kind::Invalid);
     assert!(answers[3].is_ok());
     assert_eq!((changes.blobs.len(), changes.chunks.len(), changes.segments[&SEGMENT].tail), (1, 1, Offset(2)));
@@ -178,7 +257,8 @@ fn a_part_that_fails_half_way_leaves_nothing() {
 #[test]
 fn only_the_retained_records_of_a_group_are_written() {
     let works: Vec<Work> = [create(), start()].into_iter().chain((1..=5).map(epoch_part)).collect();
-    let (changes, answers) = decide_group(&Nothing, &works, 2).unwrap();
+    let (changes, answers) =
+        decide_group(&Nothing, &works, &Terms { checkpoints_retained: 2, ..Terms::default() }).unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let epochs: Vec<u64> = changes.checkpoints.keys().map(|(_, epoch)| epoch.0).collect();
     assert_eq!(epochs, [4, 5]);
@@ -200,7 +280,7 @@ fn a_fold_goes_in_only_while_its_blobs_lie_side_by_side() {
         .chain(epochs)
         .chain([fold(&[1, 3]), fold(&[2, 3]), fold(&[2, 3]), fold(&[])])
         .collect();
-    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    let (changes, answers) = decide_group(&Nothing, &works, &Terms::default()).unwrap();
     let folded: Vec<&Outcome> = answers[6..].iter().map(|a| a.as_ref().unwrap()).collect();
     assert_eq!(
         folded,
@@ -219,7 +299,7 @@ fn a_chunk_that_lies_about_itself_is_refused() {
     let mut noise = append_of(2);
     noise.chunks[0].bytes = Bytes::from_static(b"noise");
     let works = [create(), Work::Part(Part::Append(lying)), Work::Part(Part::Append(noise))];
-    let (changes, answers) = decide_group(&Nothing, &works, 10).unwrap();
+    let (changes, answers) = decide_group(&Nothing, &works, &Terms::default()).unwrap();
     assert_eq!(answers[1].as_ref().unwrap_err().kind(), Kind::Invalid);
     assert_eq!(answers[2].as_ref().unwrap_err().kind(), Kind::Invalid);
     assert!(changes.chunks.is_empty());

@@ -49,6 +49,9 @@ pub(super) fn truncate(o: &mut Overlay<'_>, cut: &StreamCut) -> Result<bool> {
             budget -= free(o, key, bounds, budget)?;
         }
     }
+    if moved {
+        super::time::truncated(o, stream.id)?;
+    }
     Ok(moved)
 }
 

@@ -6,7 +6,7 @@
 //! header, 20 bytes
 //!  0  [u8; 4]  magic "TMSF"
 //!  4  u8       version, 1
-//!  5  u8       what it holds: 0 chunks
+//!  5  u8       what it holds: 0 chunks, 1 state (then state/run/layout.rs draws the rest)
 //!  6  u16      zero
 //!  8  u64      file number
 //! 16  u32      crc32c of bytes 0..16
@@ -25,6 +25,7 @@
 //! 16  [u8; 4]  magic "TMSE"
 //! ```
 
+use super::Holds;
 use crate::error::{Error, Result};
 use crate::ids::{Offset, SegmentId, StreamId};
 use crate::row::{ChunkKey, SegmentKey};
@@ -35,7 +36,6 @@ const TRAILER_BYTES: usize = 20;
 const MAGIC: [u8; 4] = *b"TMSF";
 const END_MAGIC: [u8; 4] = *b"TMSE";
 const VERSION: u8 = 1;
-const HOLDS_CHUNKS: u8 = 0;
 
 /// A chunk in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,10 @@ fn bad(why: impl std::fmt::Display) -> Error {
     Error::corrupt(why)
 }
 
-pub(crate) fn push_header(out: &mut Vec<u8>, file: u64) {
+pub(crate) fn push_header(out: &mut Vec<u8>, file: u64, holds: Holds) {
     let at = out.len();
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[VERSION, HOLDS_CHUNKS, 0, 0]);
+    out.extend_from_slice(&[VERSION, holds as u8, 0, 0]);
     out.extend_from_slice(&file.to_le_bytes());
     let crc = crc32c::crc32c(&out[at..]);
     out.extend_from_slice(&crc.to_le_bytes());
@@ -84,13 +84,13 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk::<4>().map(|b| u32::from_le_bytes(*b))
 }
 
-/// Checks header, footer and trailer of a whole file; gives its entries. The chunks are not looked at.
-pub(crate) fn entries(bytes: &[u8], file: u64) -> Result<Vec<FooterEntry>> {
+/// Checks the header of a file that starts with `bytes`.
+pub(crate) fn check_header(bytes: &[u8], file: u64, holds: Holds) -> Result<()> {
     let header = bytes.get(..HEADER_BYTES).ok_or_else(|| bad(format!("{} bytes are too few", bytes.len())))?;
     if header[..4] != MAGIC {
         return Err(bad("no sealed file starts like this"));
     }
-    if header[4] != VERSION || header[5] != HOLDS_CHUNKS || header[6..8] != [0, 0] {
+    if header[4] != VERSION || header[5] != holds as u8 || header[6..8] != [0, 0] {
         return Err(bad(format!("version {}, contents {}: unknown", header[4], header[5])));
     }
     if u32_at(header, 16) != Some(crc32c::crc32c(&header[..16])) {
@@ -99,6 +99,12 @@ pub(crate) fn entries(bytes: &[u8], file: u64) -> Result<Vec<FooterEntry>> {
     if u64_at(header, 8) != Some(file) {
         return Err(bad(format!("it is file {}", u64_at(header, 8).unwrap_or_default())));
     }
+    Ok(())
+}
+
+/// Checks header, footer and trailer of a whole file; gives its entries. The chunks are not looked at.
+pub(crate) fn entries(bytes: &[u8], file: u64) -> Result<Vec<FooterEntry>> {
+    check_header(bytes, file, Holds::Chunks)?;
     let cut = || bad("the end is not that of a sealed file: it was cut off");
     let trailer_at = bytes.len().checked_sub(TRAILER_BYTES).ok_or_else(cut)?;
     let trailer = &bytes[trailer_at..];
@@ -153,7 +159,7 @@ mod tests {
             FooterEntry { key: key(9), start: 27, len: 3, crc: 6 },
         ];
         let mut file = Vec::new();
-        push_header(&mut file, 42);
+        push_header(&mut file, 42, Holds::Chunks);
         file.extend_from_slice(b"chunk-1chk");
         push_footer(&mut file, &told);
         assert_eq!(entries(&file, 42).unwrap(), told);

@@ -52,7 +52,7 @@ pub struct MoverStatus {
     pub done: SealReport,
     /// Why the last move failed; none = it went well. It is tried again.
     pub last_error: Option<String>,
-    /// Parts that wait until chunks have moved out of the hot file.
+    /// Parts that wait until chunks have moved out of the hot file, or state was flushed or merged.
     pub waiting_parts: usize,
 }
 
@@ -193,7 +193,8 @@ impl Mover {
     }
 
     pub(crate) fn status(&self) -> MoverStatus {
-        MoverStatus { waiting_parts: self.shared.pressure.waiting(), ..self.known().status.clone() }
+        let waiting_parts = self.shared.pressure.waiting() + self.shared.debt.waiting();
+        MoverStatus { waiting_parts, ..self.known().status.clone() }
     }
 
     /// Notes files whose rows are gone; true when there is something to do.
@@ -224,7 +225,8 @@ impl Mover {
             Ok(_) => known.status.last_error = None,
             Err(e) => {
                 let text = e.to_string();
-                if known.status.last_error.as_ref() != Some(&text) {
+                // What a closing store breaks off is done after the next opening.
+                if known.status.last_error.as_ref() != Some(&text) && !self.queue.is_closed() {
                     tracing::warn!(error = %text, "chunks stay in the hot file; moving them is tried again");
                 }
                 known.status.last_error = Some(text);
@@ -277,10 +279,14 @@ impl Mover {
         if listed.is_empty() {
             return Ok(Vec::new());
         }
+        let under_way = self.shared.files_under_way();
         let rows = self.shared.read(RedbSnapshot::files)?;
         // A row that cannot be read may name any of them.
         let named = rows.into_iter().map(|(_, row)| Ok(row?.name)).collect::<Result<BTreeSet<String>>>()?;
-        Ok(listed.into_iter().filter(|name| is_file_name(name) && !named.contains(name)).collect())
+        Ok(listed
+            .into_iter()
+            .filter(|name| is_file_name(name) && !named.contains(name) && !under_way.contains(name))
+            .collect())
     }
 
     fn remove_orphans(&self) -> Result<()> {
@@ -324,7 +330,7 @@ impl Mover {
                     share.quota = share.quota.saturating_sub(u64::from(entry.bytes).max(1));
                     let file = match writer.take() {
                         Some(file) => file,
-                        None => FileWriter::new(self.shared.read(Snapshot::next_file)?),
+                        None => FileWriter::new(self.shared.reserve_file()?),
                     };
                     let file = writer.insert(file);
                     file.add(key, entry, bytes)?;
@@ -358,6 +364,15 @@ impl Mover {
     /// Makes the file durable, then switches the index over.
     fn put(&self, writer: Option<FileWriter>) -> Result<()> {
         let Some(file) = writer.map(FileWriter::finish).transpose()?.flatten() else { return Ok(()) };
+        let number = file.number;
+        let put = self.put_file(file);
+        if put.is_err() {
+            self.shared.release_file(number);
+        }
+        put
+    }
+
+    fn put_file(&self, file: SealedFile) -> Result<()> {
         let SealedFile { number, row, bytes, groups } = file;
         let name = row.name.clone();
         self.shared.space.spare(row.bytes)?;

@@ -55,7 +55,7 @@ impl Mover {
     }
 
     fn rewrite_some(&self, victims: Vec<Victim>) -> Result<u64> {
-        let mut writer = FileWriter::new(self.shared().read(Snapshot::next_file)?);
+        let mut writer = FileWriter::new(self.shared().reserve_file()?);
         let mut done = 0;
         for (number, row) in victims {
             match self.carry(&mut writer, number, &row) {
@@ -70,6 +70,7 @@ impl Mover {
         }
         let Some(SealedFile { number, row, bytes, groups }) = writer.finish()? else { return Ok(done) };
         let name = row.name.clone();
+        self.shared().space.spare(row.bytes)?;
         self.shared().tier.put(&name, bytes).map_err(|e| tier_error("writing", &name, &e))?;
         match self.switch(Work::Rewrite { file: number, row, groups })? {
             // All of it was truncated meanwhile.

@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use std::error::Error as StdError;
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,11 @@ pub trait Tier: Send + Sync + std::fmt::Debug + 'static {
     /// Bytes of a file: fewer than asked for when it ends before, `NotFound` when there is none.
     fn read(&self, name: &str, range: Range<u64>) -> Result<Bytes>;
 
+    /// A handle for many small reads; none = [`Tier::read`] is as good. `NotFound` when there is no such file.
+    fn open(&self, _name: &str) -> Result<Option<Box<dyn TierFile>>> {
+        Ok(None)
+    }
+
     /// How many bytes a file has; none when there is no such file.
     fn size(&self, name: &str) -> Result<Option<u64>>;
 
@@ -37,6 +43,29 @@ pub trait Tier: Send + Sync + std::fmt::Debug + 'static {
     /// Removes what puts that never returned have left half made. Nobody may be putting.
     fn clean(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+/// An open file: it can be read even after it was deleted.
+pub trait TierFile: Send + Sync + std::fmt::Debug {
+    /// Bytes of the file: fewer than asked for when it ends before.
+    fn read(&self, range: Range<u64>) -> Result<Bytes>;
+}
+
+impl TierFile for std::fs::File {
+    fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let mut bytes = vec![0; range.end.saturating_sub(range.start) as usize];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.read_at(&mut bytes[filled..], range.start + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(Bytes::from(bytes))
     }
 }
 
@@ -147,6 +176,10 @@ impl Tier for LocalTier {
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
         self.objects.read(name, range)
+    }
+
+    fn open(&self, name: &str) -> Result<Option<Box<dyn TierFile>>> {
+        Ok(Some(Box::new(std::fs::File::open(self.folder.join(name))?)))
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {

@@ -2,7 +2,7 @@
 //! mover feeds it in order, puts the bytes into the tier and hands the groups to the committer.
 
 use super::layout::{FooterEntry, HEADER_BYTES, push_footer, push_header};
-use super::{file_name, layout};
+use super::{Holds, file_name, layout};
 use crate::batch::Batch;
 use crate::codec::chunk;
 use crate::error::Result;
@@ -54,7 +54,7 @@ pub(crate) struct FileWriter {
 impl FileWriter {
     pub(crate) fn new(number: u64) -> FileWriter {
         let mut bytes = Vec::new();
-        push_header(&mut bytes, number);
+        push_header(&mut bytes, number, Holds::Chunks);
         FileWriter {
             number,
             bytes,
@@ -158,7 +158,7 @@ impl FileWriter {
         debug_assert!(layout::entries(&self.bytes, self.number).is_ok_and(|entries| entries == self.entries));
         let crc = crc32c::crc32c(&self.bytes);
         let row = FileRow {
-            name: file_name(self.number, crc),
+            name: file_name(self.number, crc, Holds::Chunks),
             bytes: self.bytes.len() as u64,
             crc,
             live_chunks: self.entries.len() as u64,

@@ -64,13 +64,13 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The place in a blob.
-    pub(super) fn order(&self) -> (u32, KeyGroup, &'a [u8], bool, &'a [u8]) {
+    pub(crate) fn order(&self) -> (u32, KeyGroup, &'a [u8], bool, &'a [u8]) {
         (self.state, self.key_group, self.key, self.change != Change::ClearKey, self.sub_key)
     }
 
-    /// Whether both are of one key of one state.
-    pub(super) fn same_key(&self, other: &Entry<'_>) -> bool {
-        self.state == other.state && self.key_group == other.key_group && self.key == other.key
+    /// The place alone, for an index.
+    pub(super) fn without_value(&self) -> Entry<'a> {
+        Entry { change: if let Change::Put(_) = self.change { Change::Put(&[]) } else { self.change }, ..*self }
     }
 }
 
@@ -124,21 +124,7 @@ impl Encoder {
     }
 
     pub(super) fn push(&mut self, entry: &Entry<'_>) {
-        let (kind, value) = match entry.change {
-            Change::ClearKey => (0, &[][..]),
-            Change::Put(value) => (1, value),
-            Change::Delete => (2, &[][..]),
-        };
-        let out = &mut self.blob;
-        out.push(kind);
-        out.extend_from_slice(&entry.state.to_le_bytes());
-        out.extend_from_slice(&entry.key_group.0.to_le_bytes());
-        for part in [entry.key, entry.sub_key, value] {
-            push_varint(out, part.len() as u64);
-        }
-        for part in [entry.key, entry.sub_key, value] {
-            out.extend_from_slice(part);
-        }
+        push_entry(&mut self.blob, entry);
         self.entries += 1;
     }
 
@@ -160,6 +146,24 @@ impl Encoder {
         let crc = checksum(blob);
         blob[CRC_AT..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
         Bytes::from(self.blob)
+    }
+}
+
+/// The stored form of an entry, in blobs and runs.
+pub(super) fn push_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    let (kind, value) = match entry.change {
+        Change::ClearKey => (0, &[][..]),
+        Change::Put(value) => (1, value),
+        Change::Delete => (2, &[][..]),
+    };
+    out.push(kind);
+    out.extend_from_slice(&entry.state.to_le_bytes());
+    out.extend_from_slice(&entry.key_group.0.to_le_bytes());
+    for part in [entry.key, entry.sub_key, value] {
+        push_varint(out, part.len() as u64);
+    }
+    for part in [entry.key, entry.sub_key, value] {
+        out.extend_from_slice(part);
     }
 }
 
@@ -300,7 +304,8 @@ fn number<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
     std::array::from_fn(|i| bytes[at + i])
 }
 
-fn parse<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
+/// Takes an entry off; none when it is malformed.
+pub(super) fn parse<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
     let mut at = *rest;
     let kind = *at.split_off_first()?;
     let state = u32::from_le_bytes(*at.split_off(..4)?.first_chunk()?);

@@ -44,7 +44,7 @@ impl Store {
     pub fn delete_stream(&self, name: &StreamName) -> Result<()> {
         let stream = self.existing(name)?.stream;
         self.ask(Work::Stream(StreamWork::Delete { stream }))?;
-        self.sweep(stream.id).map(drop)
+        self.sweep_stream(stream.id).map(drop)
     }
 
     /// Makes a cut the head of its stream: what lies before it cannot be read any more, and its space is freed. Where the head is past the
@@ -53,7 +53,7 @@ impl Store {
         let info = self.existing(name)?;
         check_cut(&info, cut)?;
         self.ask(Work::Stream(StreamWork::Truncate { cut: cut.clone() }))?;
-        self.sweep(info.stream.id)?;
+        self.sweep_stream(info.stream.id)?;
         self.existing(name)
     }
 

@@ -207,7 +207,7 @@ fn overlaps<'a>(a: &'a [CutTile], b: &'a [CutTile]) -> impl Iterator<Item = (&'a
 }
 
 /// Gives a segment what nobody has claimed of its range. `tiles` need not be sorted.
-pub(super) fn claim(tiles: &mut Vec<CutTile>, (low, high): (u64, u64), segment: SegmentId, offset: Offset) {
+pub(crate) fn claim(tiles: &mut Vec<CutTile>, (low, high): (u64, u64), segment: SegmentId, offset: Offset) {
     let mut taken: Vec<(u64, u64)> =
         tiles.iter().filter(|t| t.low <= high && t.high >= low).map(|t| (t.low, t.high)).collect();
     taken.sort_unstable();

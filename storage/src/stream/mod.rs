@@ -7,15 +7,20 @@
 
 mod cut;
 mod event_writer;
+mod pointer;
 pub(crate) mod policy;
 mod read;
 mod reader;
+pub mod reader_group;
 mod scale;
+pub mod time;
+pub mod transaction;
 mod writer;
 
 pub use crate::codec::chunk::{
     CHUNK_HEADER_BYTES, CHUNK_RAW_BYTES_MAX, CHUNK_TARGET_BYTES, EncodedChunk, decode_chunk, encode_chunk,
 };
+pub(crate) use cut::claim;
 pub use cut::{CutOrder, CutTile, StreamCut};
 pub use event_writer::{ATOMIC_BYTES_MAX, EVENT_BYTES_MAX, EventWriter, WriterOptions, WriterState};
 pub use policy::{RetentionPolicy, SCALE_COOL_DOWN_MS, ScalePolicy, StreamPolicy};

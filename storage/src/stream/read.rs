@@ -9,7 +9,7 @@ use crate::ids::{Offset, Position, SegmentId, StreamId, StreamName};
 use crate::manifest::Location;
 use crate::overlay::Snapshot;
 use crate::redb_io::RedbSnapshot;
-use crate::row::{ChunkKey, FileRow, IndexEntry, PastRow, SegmentKey};
+use crate::row::{ChunkKey, FileRow, IndexEntry, PastRow, SegmentKey, StreamRow};
 use crate::sealed::reader::{self, Failure};
 use crate::sealed::{SEALED_FOLDER, Tier};
 use bytes::Bytes;
@@ -18,7 +18,18 @@ use bytes::Bytes;
 pub(crate) fn info(snapshot: &RedbSnapshot, name: &StreamName) -> Result<Option<StreamInfo>> {
     match snapshot.stream_id(name)? {
         Some(id) => named(snapshot, name, id),
-        None => Ok(None),
+        None => not_lost(snapshot, name).map(|()| None),
+    }
+}
+
+/// Keys have no checksum: a name that is not found may be one that damage has changed, and then its row is still there.
+fn not_lost(snapshot: &RedbSnapshot, name: &StreamName) -> Result<()> {
+    let lost = |(_, row): &(StreamId, Result<StreamRow>)| {
+        row.as_ref().is_ok_and(|row| row.name == *name && row.state != StreamState::Deleted)
+    };
+    match snapshot.stream_rows()?.iter().any(lost) {
+        true => Err(Error::corrupt(format!("stream {name}: it has a row but no name; restore a backup"))),
+        false => Ok(()),
     }
 }
 

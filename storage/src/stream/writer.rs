@@ -101,6 +101,11 @@ impl Appender {
         Appender::lanes(stream, segments.iter().map(|s| (s.id, s.high)), keyless)
     }
 
+    /// For a stream as it is now; key-less events keep together where this hash belongs.
+    pub(crate) fn keeping_keyless(info: &StreamInfo, hash: u64) -> Appender {
+        Appender::lanes(info.stream, info.segments.iter().map(|s| (s.id, s.range.1)), Some(hash))
+    }
+
     fn lanes(stream: StreamRef, lanes: impl Iterator<Item = (SegmentId, u64)>, keyless: Option<u64>) -> Appender {
         let lane = |segment| Lane { segment, pending: Batch::default(), filler: ChunkFiller::default() };
         let (lanes, highs): (Vec<_>, Vec<_>) = lanes.map(|(id, high)| (lane(id), high)).unzip();

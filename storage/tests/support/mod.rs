@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+pub mod clock;
+
 use std::collections::BTreeMap;
 use tidemill_storage::hash::{hash_key, key_group};
 use tidemill_storage::state::{Change, DeltaBuilder};
@@ -80,9 +82,11 @@ pub fn delta(entries: &[(String, String)]) -> bytes::Bytes {
 
 /// State 0 of an operator, as texts.
 pub fn load(store: &Store, pipeline: &str, operator: &str) -> Result<BTreeMap<String, String>> {
-    let memory = store.load_state(pipeline, operator, 0..MAX_PARALLELISM)?;
+    let mut view = store.load_state(pipeline, operator, 0..MAX_PARALLELISM)?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Ok(memory.iter().map(|entry| (text(entry.key), text(entry.value))).collect())
+    let mut all = BTreeMap::new();
+    view.for_each(|_, key, _, value| drop(all.insert(text(key), text(value))))?;
+    Ok(all)
 }
 
 /// Epoch n: record that says n was read, output n x 10 .. n x 10 + 3, state `last = n` and `count<n mod 3> = n`.

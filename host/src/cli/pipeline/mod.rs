@@ -1,6 +1,7 @@
-//! The pipelines of a data directory: `ls`, `describe`, `stop`, `top`, one file each. What runs is asked of its job, what
+//! The pipelines of a data directory: `ls`, `describe`, `stop`, `delete`, `top`, one file each. What runs is asked of its job, what
 //! does not of the records that it left; both look the same from here.
 
+pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod ls;
 mod records;

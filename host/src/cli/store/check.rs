@@ -31,9 +31,16 @@ fn json(report: &CheckReport) -> serde_json::Value {
         "chunk_bytes": report.chunk_bytes,
         "sealed_files": report.sealed_files,
         "sealed_bytes": report.sealed_bytes,
+        "transactions": report.transactions,
+        "staged_chunks": report.staged_chunks,
         "pipelines": report.pipelines,
         "state_blobs": report.state_blobs,
         "state_bytes": report.state_bytes,
+        "tables": report.tables,
+        "table_entries": report.table_entries,
+        "logs": report.logs,
+        "log_entries": report.log_entries,
+        "reader_groups": report.reader_groups,
     })
 }
 
@@ -57,7 +64,7 @@ fn text(report: &CheckReport) -> String {
 }
 
 fn looked_at(report: &CheckReport) -> String {
-    format!(
+    let mut text = format!(
         "{} events in {} chunks ({}) of {} streams, {} sealed files ({}), {} state blobs ({}) of {} pipelines",
         number(report.events),
         number(report.chunks),
@@ -68,7 +75,12 @@ fn looked_at(report: &CheckReport) -> String {
         number(report.state_blobs),
         size(report.state_bytes),
         number(report.pipelines)
-    )
+    );
+    let more = [(report.tables, "tables"), (report.logs, "logs"), (report.reader_groups, "reader groups")];
+    for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {
+        text.push_str(&format!(", {} {what}", number(count)));
+    }
+    text
 }
 
 #[cfg(test)]

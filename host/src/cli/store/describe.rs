@@ -34,6 +34,7 @@ fn json(store: &StoreDescription) -> Value {
             "pipeline": state.pipeline,
             "operator": state.operator,
             "blobs": state.blobs,
+            "runs": state.runs,
             "bytes": tiers(state.bytes),
         })
     });
@@ -46,10 +47,25 @@ fn json(store: &StoreDescription) -> Value {
             "live_bytes": file.live_bytes,
         })
     });
+    let tables = store.tables.iter().map(|table| {
+        json!({
+            "name": table.name.as_str(),
+            "entries": table.entries,
+            "bytes": table.bytes,
+            "version": table.version.0,
+        })
+    });
+    let logs =
+        store.logs.iter().map(|log| json!({ "name": log.name.as_str(), "entries": log.entries, "bytes": log.bytes }));
+    let groups = store.reader_groups.iter().map(|name| name.as_str());
     let done = store.mover.done;
     json!({
         "streams": streams.collect::<Vec<_>>(),
+        "transactions": { "live": store.transactions.live, "staged_bytes": store.transactions.staged_bytes },
         "state": state.collect::<Vec<_>>(),
+        "tables": tables.collect::<Vec<_>>(),
+        "logs": logs.collect::<Vec<_>>(),
+        "reader_groups": groups.collect::<Vec<_>>(),
         "sealed_files": files.collect::<Vec<_>>(),
         "hot_file_bytes": store.hot_file_bytes,
         "hot_chunk_bytes": store.hot_chunk_bytes,
@@ -88,11 +104,22 @@ fn text(store: &StoreDescription) -> String {
             [
                 format!("{}/{}", state.pipeline, state.operator),
                 number(state.blobs),
+                number(state.runs),
                 size(state.bytes.hot),
                 size(state.bytes.sealed),
             ]
         });
-        parts.push(table(["state", "blobs", "hot", "sealed"], rows));
+        parts.push(table(["state", "blobs", "runs", "hot", "sealed"], rows));
+    }
+    let tables = store.tables.iter().map(|t| [t.name.to_string(), "table".into(), number(t.entries), size(t.bytes)]);
+    let logs = store.logs.iter().map(|log| [log.name.to_string(), "log".into(), number(log.entries), size(log.bytes)]);
+    let kept: Vec<_> = tables.chain(logs).collect();
+    if !kept.is_empty() {
+        parts.push(table(["table or log", "kind", "entries", "size"], kept.into_iter()));
+    }
+    if store.transactions.live > 0 {
+        let (live, bytes) = (number(store.transactions.live), size(store.transactions.staged_bytes));
+        parts.push(format!("{live} transactions hold {bytes} that no stream shows yet\n"));
     }
     parts.push(tier_table(store));
     let mut talk = format!("chunks move to sealed files beyond {} in the hot file\n", size(store.hot_bytes_max));

@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, bounded};
 use std::io::{self, BufRead};
 use std::time::Duration;
 use tidemill::clock::Clock;
-use tidemill_storage::commit::Part;
-use tidemill_storage::stream::Appender;
+use tidemill_storage::commit::{Part, Write};
+use tidemill_storage::stream::{Appender, StreamInfo, WriterOptions};
 use tidemill_storage::{Batch, EventTime, Room, Store};
 
 /// Most events of one commit.
@@ -27,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) fn run(args: &AppendArgs, session: &Session) -> Result<()> {
     let store = session.access.open()?;
     let stream = session.access.stream(&store, &args.name)?;
+    if let Some(id) = &args.writer_id {
+        return run_again(args, id, &store, session);
+    }
     let mut appender = Appender::new(&stream);
     let lines = read_lines(session.input());
     let (mut seen, mut durable) = (0_u64, 0_u64);
@@ -50,7 +53,7 @@ pub(crate) fn run(args: &AppendArgs, session: &Session) -> Result<()> {
             let full = batch.len() >= BATCH_EVENTS || batch.bytes() >= BATCH_BYTES;
             waiting = if full { None } else { lines.try_recv().ok() };
         }
-        commit(&store, &mut appender, &batch, session)?;
+        commit(&store, &stream, &mut appender, &batch, session)?;
         durable += batch.len() as u64;
     }
     if let Some(error) = wrong {
@@ -111,21 +114,65 @@ fn wait_for_room(store: &Store, part: &Part, session: &Session) -> Result<Option
     Ok(room)
 }
 
-/// Durable when it returns; one commit for all segments where the committer can.
-fn commit(store: &Store, appender: &mut Appender, batch: &Batch, session: &Session) -> Result<()> {
+/// The same for a writer with an id: its first line is its first event, so that what an earlier run has appended is passed over.
+fn run_again(args: &AppendArgs, id: &str, store: &Store, session: &Session) -> Result<()> {
+    let options = WriterOptions { id: Some(id.to_owned()), from_the_start: true, ..WriterOptions::default() };
+    let mut writer = store.writer(&args.name, options)?;
+    let lines = read_lines(session.input());
+    let clock = Clock::system();
+    let (mut seen, mut appended, mut passed) = (0_u64, 0_u64, 0_u64);
+    let mut wrong = None;
+    while wrong.is_none() {
+        let Ok(first) = lines.recv() else { break };
+        let mut waiting = Some(first);
+        while let Some(line) = waiting {
+            seen += 1;
+            let read = line.context("cannot read stdin");
+            let event = match read.and_then(|line| event(&line, args).with_context(|| format!("line {seen} of stdin")))
+            {
+                Ok(event) => event,
+                Err(error) => {
+                    wrong = Some(error);
+                    break; // the good lines before it are appended all the same
+                }
+            };
+            if let Some(event) = event {
+                let time = EventTime(event.time.unwrap_or_else(|| clock.now_ms()));
+                let written = writer.write(time, event.key.as_deref(), event.value.as_deref(), &[]);
+                if written.with_context(|| format!("line {seen} of stdin"))? { appended += 1 } else { passed += 1 }
+            }
+            waiting = lines.try_recv().ok();
+        }
+        writer.flush().with_context(|| format!("run it again with --writer-id {id}: nothing is appended twice"))?;
+    }
+    if let Some(error) = wrong {
+        return Err(error.context(format!("{} events were appended, then", number(appended))));
+    }
+    session.output.data(
+        || serde_json::json!({ "stream": args.name.as_str(), "events": appended, "there_before": passed }),
+        || {
+            let before = if passed > 0 { format!(", {} were there before", number(passed)) } else { String::new() };
+            format!("appended {} events to {}{before}\n", number(appended), args.name)
+        },
+    )
+}
+
+/// Durable when it returns: one part, whose events are led on when the stream is scaled meanwhile.
+fn commit(store: &Store, stream: &StreamInfo, appender: &mut Appender, batch: &Batch, session: &Session) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
     }
     let appends = appender.append(batch)?;
-    let (sender, outcomes) = bounded(appends.len());
-    for append in appends {
-        let (sender, part) = (sender.clone(), Part::Append(append));
-        let room = wait_for_room(store, &part, session)?;
-        store.submit_in(room, part, Box::new(move |outcome| drop(sender.send(outcome))));
-    }
-    drop(sender);
-    for outcome in outcomes {
-        outcome.map_err(|error| anyhow!(error).context("the last lines may be appended or not"))?;
+    let write = Write { stream: stream.stream, numbered: None, appends, expected_tails: Vec::new() };
+    let (sender, outcome) = bounded(1);
+    let part = Part::Write(Box::new(write));
+    let room = wait_for_room(store, &part, session)?;
+    store.submit_in(room, part, Box::new(move |outcome| drop(sender.send(outcome))));
+    let accepted = outcome.recv().context("the store is closed: the last lines may be appended or not")?;
+    let accepted = accepted.map_err(|error| anyhow!(error).context("the last lines may be appended or not"))?;
+    if accepted.epoch != stream.epoch {
+        let now = session.access.stream(store, &stream.name)?;
+        *appender = Appender::new(&now);
     }
     Ok(())
 }

@@ -13,11 +13,11 @@ pub(crate) fn run(session: &Session) -> Result<()> {
 
 /// Events that can be read.
 pub(crate) fn events(stream: &StreamInfo) -> u64 {
-    stream.segments.iter().map(|segment| segment.tail.0.saturating_sub(segment.head.0)).sum()
+    stream.all_segments().map(|segment| segment.tail.0.saturating_sub(segment.head.0)).sum()
 }
 
 fn bytes(stream: &StreamInfo) -> u64 {
-    stream.segments.iter().map(|segment| segment.bytes).sum()
+    stream.all_segments().map(|segment| segment.bytes).sum()
 }
 
 fn json(stream: &StreamInfo) -> serde_json::Value {

@@ -2,11 +2,16 @@
 
 mod append;
 mod cat;
+mod change;
 mod create;
+mod cuts;
 mod describe;
 mod events;
 mod list;
+mod retention;
+mod scale;
 mod tail;
+mod watermark;
 
 use super::args::StreamCommand;
 use super::session::Session;
@@ -20,5 +25,12 @@ pub(crate) fn run(command: &StreamCommand, session: &Session) -> Result<()> {
         StreamCommand::Cat(args) => cat::run(args, session),
         StreamCommand::Tail(args) => tail::run(args, session),
         StreamCommand::Describe(args) => describe::run(args, session),
+        StreamCommand::Scale(args) => scale::run(args, session),
+        StreamCommand::Seal(args) => change::seal(args, session),
+        StreamCommand::Truncate(args) => change::truncate(args, session),
+        StreamCommand::Delete(args) => change::delete(args, session),
+        StreamCommand::Retention(args) => retention::run(args, session),
+        StreamCommand::Cuts(args) => cuts::run(args, session),
+        StreamCommand::Watermark(args) => watermark::run(args, session),
     }
 }

@@ -141,7 +141,7 @@ impl FileEgress {
         };
         let info = state.progress.look(store)?;
         let (mut moved, mut caught_up, mut full) = (false, true, None);
-        for segment in &info.segments {
+        for segment in info.all_segments() {
             let reached = match &state.part {
                 Some(part) => part.to.get(&segment.id),
                 None => state.progress.marker.next.get(&segment.id),

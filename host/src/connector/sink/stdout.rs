@@ -27,7 +27,7 @@ impl StdoutEgress {
         let info = progress.look(store)?;
         let mut next = progress.marker.next.clone();
         self.lines.clear();
-        for segment in &info.segments {
+        for segment in info.all_segments() {
             let from = next.get(&segment.id).copied().unwrap_or(segment.head);
             if from < segment.tail {
                 let to = progress.read(store, segment.id, from, segment.tail, |batch, i| {

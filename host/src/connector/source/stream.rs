@@ -4,7 +4,7 @@
 use crate::config::pipeline::StreamSource;
 use crate::connector::{ConnectorError, Partition, PartitionReader, Progress, ReadStatus, Source, SourceBatch};
 use std::sync::Mutex;
-use tidemill_storage::stream::StreamInfo;
+use tidemill_storage::stream::{StreamInfo, StreamState};
 use tidemill_storage::{Batch, EventTime, Offset, Position, SegmentId, Store, StreamName};
 
 const ID_PREFIX: &str = "segment-";
@@ -29,11 +29,18 @@ impl StreamReaders {
         info(&self.store, &self.stream, &self.name)
     }
 
+    /// The stream, if it is one that a pipeline can read: its segments are the partitions, and those do not change within a run. After
+    /// a scaling, the successors of a segment would have to become partitions once it is read to its end.
+    fn unscaled(&self) -> Result<StreamInfo, ConnectorError> {
+        let info = self.info()?;
+        if info.past.is_empty() { Ok(info) } else { Err(scaled(&self.name, &info)) }
+    }
+
     fn cut(&self) -> Result<StreamInfo, ConnectorError> {
         let mut cut = self.cut.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &*cut {
             Some(info) => Ok(info.clone()),
-            None => Ok(cut.insert(self.info()?).clone()),
+            None => Ok(cut.insert(self.unscaled()?).clone()),
         }
     }
 }
@@ -47,9 +54,19 @@ fn info(store: &Store, stream: &StreamName, source: &str) -> Result<StreamInfo, 
     })
 }
 
+fn scaled(source: &str, info: &StreamInfo) -> ConnectorError {
+    ConnectorError::Invalid(format!(
+        "source {source}: stream {} was scaled and still has events in {} sealed segments; a pipeline cannot follow a scaling: read \
+         them elsewhere and truncate them (`tidemill stream truncate`), then run under another pipeline name, or read another stream; \
+         nothing was skipped",
+        info.name,
+        info.past.len()
+    ))
+}
+
 impl Source for StreamReaders {
     fn partitions(&self) -> Result<Vec<Partition>, ConnectorError> {
-        let info = if self.bounded { self.cut()? } else { self.info()? };
+        let info = if self.bounded { self.cut()? } else { self.unscaled()? };
         let size = |s: &tidemill_storage::stream::SegmentInfo| self.bounded.then(|| s.tail.0.saturating_sub(s.head.0));
         Ok(info.segments.iter().map(|s| Partition { id: format!("{ID_PREFIX}{}", s.id), size: size(s) }).collect())
     }
@@ -94,6 +111,8 @@ impl Source for StreamReaders {
             seen: None,
             given: None,
             tail: start,
+            epoch: None,
+            sealed: false,
             pending: None,
         }))
     }
@@ -156,6 +175,10 @@ struct SegmentReader {
     given: Option<EventTime>,
     /// The tail as last heard of.
     tail: Offset,
+    /// The epoch of the segment set at the first look.
+    epoch: Option<u32>,
+    /// The stream takes no more events.
+    sealed: bool,
     /// A chunk that was read and not given whole: the events from `at.offset` on.
     pending: Option<(Batch, usize)>,
 }
@@ -169,6 +192,11 @@ impl SegmentReader {
     fn look(&mut self) -> Result<(), ConnectorError> {
         let info = info(&self.store, &self.stream, &self.source)?;
         let known = info.segment(self.at.segment).map(|s| s.tail);
+        // Others would take the events that are missing here, and nobody reads those.
+        if self.end.is_none() && *self.epoch.get_or_insert(info.epoch) != info.epoch {
+            return Err(scaled(&self.source, &info));
+        }
+        self.sealed = info.state == StreamState::Sealed;
         match known {
             Some(tail) if info.stream.id == self.at.stream && info.stream.generation == self.at.generation => {
                 self.seen = Some((tail, info.watermark));
@@ -242,7 +270,7 @@ impl PartitionReader for SegmentReader {
                 self.look()?;
                 if self.at.offset >= self.tail {
                     self.give_watermark(out);
-                    return Ok(ReadStatus::CaughtUp);
+                    return Ok(if self.sealed { ReadStatus::End } else { ReadStatus::CaughtUp });
                 }
             }
             let chunk = self.store.read(self.at, max_bytes)?;

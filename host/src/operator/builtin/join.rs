@@ -9,8 +9,7 @@
 //! Events without a key have no partner. With an interval an event at or before the watermark is late: counted, dropped.
 
 use super::aggregate::{push_field, take_field};
-use super::fields::Fields;
-use super::row::{Members, push_raw};
+use super::sides::{Halves, Pair, Place, Row, Shown, side_of, state_of};
 use super::state_access::{Puts, damaged, get, scan, time_key, time_of};
 use super::window::Keys;
 use crate::config::builtin::{JoinSpec, PairCondition, Side};
@@ -24,25 +23,10 @@ const LATE_DROPPED: u32 = 0;
 
 /// The operator.
 pub(super) struct Join {
-    left: Half,
-    right: Half,
+    sides: Halves,
     interval: Option<(i64, i64)>,
     conditions: Vec<Test>,
-    members: Members,
-    output: Vec<Place>,
-}
-
-/// What is kept of one side's events.
-#[derive(Default)]
-struct Half {
-    fields: Fields,
-    count: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Place {
-    side: Side,
-    field: usize,
+    shown: Shown,
 }
 
 struct Test {
@@ -51,52 +35,25 @@ struct Test {
     at_most: Option<Place>,
 }
 
-/// Fields of a row, taken apart; absent ones are null.
-type Row<'a> = Vec<Option<&'a [u8]>>;
-
 pub(super) fn describe() -> Descriptor {
     let states = [("left", StateKind::Map), ("right", StateKind::Map)];
     super::describe("join", &["left", "right"], &["out"], &states, &["left", "right"], &["late_dropped"])
 }
 
-impl Half {
-    fn add(&mut self, pointer: &str) -> usize {
-        let field = self.fields.add(pointer);
-        self.count = self.count.max(field + 1);
-        field
-    }
-
-    fn row(&mut self, value: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), String> {
-        let count = self.count;
-        let record = self.fields.read(value)?;
-        out.clear();
-        (0..count).for_each(|field| push_field(record.raw(field), out));
-        Ok(())
-    }
-
-    fn decode<'a>(&self, mut row: &'a [u8]) -> Result<Row<'a>, Failure> {
-        let fields = (0..self.count).map(|_| take_field(&mut row)).collect::<Result<_, _>>()?;
-        if row.is_empty() { Ok(fields) } else { Err(damaged("rows with other fields")) }
-    }
-}
-
 impl Join {
     pub(super) fn new(spec: &JoinSpec) -> Join {
-        let (mut left, mut right) = (Half::default(), Half::default());
-        let mut place = |side: Side, pointer: &str| {
-            let field = if side == Side::Left { left.add(pointer) } else { right.add(pointer) };
-            Place { side, field }
+        let mut sides = Halves::default();
+        let mut test = |condition: &PairCondition| {
+            let mut place = |(side, pointer): &(Side, String)| sides.place(*side, pointer);
+            Test {
+                field: place(&condition.field),
+                at_least: condition.at_least.as_ref().map(&mut place),
+                at_most: condition.at_most.as_ref().map(&mut place),
+            }
         };
-        let mut of = |(side, pointer): &(Side, String)| place(*side, pointer);
-        let test = |c: &PairCondition, of: &mut dyn FnMut(&(Side, String)) -> Place| Test {
-            field: of(&c.field),
-            at_least: c.at_least.as_ref().map(&mut *of),
-            at_most: c.at_most.as_ref().map(of),
-        };
-        let conditions = spec.conditions.iter().map(|c| test(c, &mut of)).collect();
-        let output = spec.output.iter().map(|(_, side, pointer)| of(&(*side, pointer.clone()))).collect();
-        let members = Members::new(spec.output.iter().map(|(name, ..)| name.as_str()));
-        Join { left, right, interval: spec.interval_ms, conditions, members, output }
+        let conditions = spec.conditions.iter().map(&mut test).collect();
+        let shown = sides.shown(&spec.output);
+        Join { sides, interval: spec.interval_ms, conditions, shown }
     }
 
     /// Times at which a partner of an event may lie: from, to.
@@ -108,11 +65,8 @@ impl Join {
         }
     }
 
-    fn holds(&self, left: &Row<'_>, right: &Row<'_>) -> bool {
-        let number = |place: Place| {
-            let row = if place.side == Side::Left { left } else { right };
-            row[place.field].and_then(Decimal::parse)
-        };
+    fn holds(&self, pair: Pair<'_>) -> bool {
+        let number = |place: Place| pair.raw(place).and_then(Decimal::parse);
         self.conditions.iter().all(|test| {
             let Some(value) = number(test.field) else { return false };
             test.at_least.is_none_or(|least| number(least).is_some_and(|least| value >= least))
@@ -120,21 +74,10 @@ impl Join {
         })
     }
 
-    fn pair(&self, left: &Row<'_>, right: &Row<'_>, value: &mut Vec<u8>) {
-        value.clear();
-        for (member, place) in self.output.iter().enumerate() {
-            self.members.begin(member, value);
-            let row = if place.side == Side::Left { left } else { right };
-            push_raw(row[place.field], value);
-        }
-        self.members.end(value);
-    }
-
     /// Gives the pairs of new rows with what the other side has.
     fn match_rows(&self, side: Side, new: &NewRows, context: &mut Context) -> Result<(), Failure> {
         let other = if side == Side::Left { Side::Right } else { Side::Left };
-        let (own_half, other_half) =
-            if side == Side::Left { (&self.left, &self.right) } else { (&self.right, &self.left) };
+        let (own_half, other_half) = (self.sides.of(side), self.sides.of(other));
         let mut bounds: Vec<Option<(i64, i64)>> = vec![None; new.keys.len()];
         for (key, time) in new.key_of.iter().zip(&new.times) {
             let (from, to) = self.partners(side, *time);
@@ -168,8 +111,9 @@ impl Join {
             let row = own_half.decode(new.rows.get(i))?;
             for (time, partner) in partners[*key as usize].iter().filter(|(time, _)| (from..=to).contains(time)) {
                 let (left, right) = if side == Side::Left { (&row, partner) } else { (partner, &row) };
-                if self.holds(left, right) {
-                    self.pair(left, right, &mut value);
+                let pair = Pair { left: Some(left), right: Some(right) };
+                if self.holds(pair) {
+                    self.shown.write(pair, &mut value);
                     let time = EventTime(new.times[i].max(*time));
                     out.push(time, Some(new.keys.get(*key as usize)), Some(&value));
                 }
@@ -225,13 +169,6 @@ struct NewRows {
     rows: Column,
 }
 
-fn state_of(side: Side) -> u32 {
-    match side {
-        Side::Left => 0,
-        Side::Right => 1,
-    }
-}
-
 impl Operator for Join {
     fn process(
         &mut self,
@@ -240,8 +177,8 @@ impl Operator for Join {
         events: &Batch,
         context: &mut Context,
     ) -> Result<Vec<Rejection>, Failure> {
-        let side = if input == 0 { Side::Left } else { Side::Right };
-        let half = if input == 0 { &mut self.left } else { &mut self.right };
+        let side = side_of(input);
+        let half = self.sides.of_mut(side);
         let (mut rejections, mut late, mut row) = (Vec::new(), 0, Vec::new());
         let (mut numbers, mut new) = (Keys::default(), NewRows::default());
         for i in 0..events.len() {
@@ -276,7 +213,7 @@ impl Operator for Join {
         _watermark: EventTime,
         context: &mut Context,
     ) -> Result<Vec<Rejection>, Failure> {
-        let side = if fired.timer == state_of(Side::Left) { Side::Left } else { Side::Right };
+        let side = side_of(fired.timer);
         let (_, reach) = self.partners(side, 0);
         let end = |time: &i64| if *time >= EventTime::LIMIT_MS { i64::MAX } else { time.saturating_sub(reach) + 1 };
         let ends: Vec<[u8; 8]> = fired.times.iter().map(|time| time_key(end(time))).collect();

@@ -6,8 +6,10 @@ mod condition;
 mod distinct;
 mod fields;
 mod join;
+mod lookup;
 mod row;
 mod select;
+mod sides;
 mod state_access;
 pub mod window;
 
@@ -25,6 +27,7 @@ pub fn factory(builtin: &Builtin) -> SharedFactory {
         Builtin::Select(_) => describe("select", &["in"], &["out"], &[], &[], &[]),
         Builtin::Window(spec) => window::describe(spec),
         Builtin::Join(_) => join::describe(),
+        Builtin::Lookup(_) => lookup::describe(),
         Builtin::Distinct(_) => distinct::describe(),
     };
     Arc::new(BuiltinFactory { builtin: builtin.clone(), descriptor })
@@ -45,6 +48,7 @@ impl OperatorFactory for BuiltinFactory {
             Builtin::Select(spec) => Box::new(select::Select::new(spec)),
             Builtin::Window(spec) => window::operator(spec),
             Builtin::Join(spec) => Box::new(join::Join::new(spec)),
+            Builtin::Lookup(spec) => Box::new(lookup::Lookup::new(spec)),
             Builtin::Distinct(spec) => Box::new(distinct::Distinct::new(spec)),
         })
     }

@@ -1,6 +1,6 @@
-//! `join` of an operator into a [`JoinSpec`].
+//! `join` and `lookup` of an operator into a [`JoinSpec`] and a [`LookupSpec`].
 
-use super::super::super::builtin::{JoinSpec, PairCondition, Pointer, Side};
+use super::super::super::builtin::{JoinSpec, LookupSpec, PairCondition, Pointer, Side};
 use super::super::super::error::ConfigError;
 use super::super::super::table::Item;
 use super::{check_fields, is_pointer, output, signed};
@@ -32,6 +32,19 @@ pub(super) fn read(item: &Item<'_>) -> Result<JoinSpec, ConfigError> {
         check_fields(item, shown.chain(compared))?;
     }
     Ok(spec)
+}
+
+/// Reads `lookup`.
+pub(super) fn read_lookup(item: &Item<'_>) -> Result<LookupSpec, ConfigError> {
+    let table = item.table(&["missing", "output"])?;
+    let keep_missing = table.get("missing").map_or(Ok(false), |item| item.word(&[("drop", false), ("null", true)]))?;
+    let out = table.need("output", "write output = { name = \"left/name\", other = \"right/other\" }")?;
+    let output: Vec<_> =
+        output(&out, field)?.into_iter().map(|(name, (side, pointer))| (name, side, pointer)).collect();
+    for of in [Side::Left, Side::Right] {
+        check_fields(item, output.iter().filter(|(_, side, _)| *side == of).map(|(_, _, pointer)| pointer))?;
+    }
+    Ok(LookupSpec { keep_missing, output })
 }
 
 fn condition(item: &Item<'_>) -> Result<PairCondition, ConfigError> {

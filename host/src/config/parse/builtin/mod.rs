@@ -1,5 +1,5 @@
-//! `[operators.NAME]` without a component into a [`Builtin`]: the tables `select`, `window`, `join` and `distinct`, and what
-//! they share (fields, constants, conditions).
+//! `[operators.NAME]` without a component into a [`Builtin`]: the tables `select`, `window`, `join`, `lookup` and
+//! `distinct`, and what they share (fields, constants, conditions).
 
 mod join;
 mod select;
@@ -13,7 +13,7 @@ use super::super::table::{Item, Table};
 use std::collections::BTreeSet;
 
 /// The keys of `[operators.NAME]` that say which built-in operator it is.
-pub(super) const KINDS: [&str; 4] = ["select", "window", "join", "distinct"];
+pub(super) const KINDS: [&str; 5] = ["select", "window", "join", "lookup", "distinct"];
 
 /// Reads the table of one of [`KINDS`].
 pub(super) fn read(kind: &str, item: &Item<'_>) -> Result<Builtin, ConfigError> {
@@ -21,6 +21,7 @@ pub(super) fn read(kind: &str, item: &Item<'_>) -> Result<Builtin, ConfigError> 
         "select" => Builtin::Select(select::read(item)?),
         "window" => Builtin::Window(window::read(item)?),
         "join" => Builtin::Join(join::read(item)?),
+        "lookup" => Builtin::Lookup(join::read_lookup(item)?),
         _ => {
             let table = item.table(&["ttl"])?;
             Builtin::Distinct(DistinctSpec { ttl_ms: table.get("ttl").map(|item| some_ms(&item)).transpose()? })

@@ -97,6 +97,12 @@ join = { within = { before = "1s", after = "5s" }, where = [{ field = "right/at"
         output: vec![("x".into(), Side::Left, "/x".into()), ("y".into(), Side::Right, "/y/z".into())],
     };
     assert_eq!(join, Builtin::Join(expected));
+    let lookup = builtin(
+        r#"inputs = [{ from = "a" }, { from = "b" }]
+lookup = { missing = "null", output = { x = "right/x" } }"#,
+    );
+    let expected = LookupSpec { keep_missing: true, output: vec![("x".into(), Side::Right, "/x".into())] };
+    assert_eq!(lookup, Builtin::Lookup(expected));
     assert_eq!(
         builtin("input = \"a\"\ndistinct = { ttl = \"1h\" }"),
         Builtin::Distinct(DistinctSpec { ttl_ms: Some(3_600_000) })
@@ -108,7 +114,7 @@ fn mistakes_say_their_place_and_their_mend() {
     for (text, expected) in [
         (
             "input = \"a\"",
-            "7:1: operator \"op\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, distinct",
+            "7:1: operator \"op\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, lookup, distinct",
         ),
         (
             "input = \"a\"\ndistinct = {}\nselect = { key = \"/a\" }",

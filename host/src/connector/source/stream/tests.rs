@@ -151,3 +151,43 @@ fn a_position_of_another_life_of_the_stream_is_refused() {
     let error = reader.read(1, 1, &mut SourceBatch::default()).unwrap_err();
     assert!(error.to_string().contains("deleted and made again"), "{error}");
 }
+
+#[test]
+fn a_scaled_stream_is_refused_rather_than_read_in_part() {
+    let mut world = World::new(1);
+    world.append(5);
+    let source = world.source(false);
+    let partition = source.partitions().unwrap().remove(0);
+    let mut reader = source.open(&partition, None).unwrap();
+    assert_eq!(read_all(&mut *reader, 100).0.len(), 5);
+    let info = world.store.stream(&world.stream).unwrap().unwrap();
+    let scaling = tidemill_storage::Scaling::split(&info, info.segments[0].id, 2).unwrap();
+    world.store.scale_stream(&world.stream, &scaling).unwrap();
+    world.append(5);
+    let mut out = SourceBatch::default();
+    let refused = [reader.read(100, 1 << 20, &mut out).unwrap_err(), source.partitions().unwrap_err()];
+    for error in refused {
+        let text = error.to_string();
+        assert!(text.contains("source s: stream in/x was scaled") && text.contains("nothing was skipped"), "{text}");
+    }
+    assert!(out.events.is_empty());
+    // What was sealed is read elsewhere and truncated: from then on the stream is one like others.
+    let cut = world.store.stream(&world.stream).unwrap().unwrap();
+    let past = cut.past[0].segment;
+    let heads: std::collections::BTreeMap<_, _> = cut.segments.iter().map(|s| (s.id, s.head)).collect();
+    let cut = tidemill_storage::StreamCut::of_positions(&cut, &heads).unwrap();
+    world.store.truncate_stream(&world.stream, &cut).unwrap();
+    assert_eq!((past.tail, source.partitions().unwrap().len()), (Offset(5), 2));
+}
+
+#[test]
+fn a_sealed_stream_ends() {
+    let mut world = World::new(1);
+    world.append(5);
+    let source = world.source(false);
+    let partition = source.partitions().unwrap().remove(0);
+    let mut reader = source.open(&partition, None).unwrap();
+    assert_eq!(read_all(&mut *reader, 100).1, ReadStatus::CaughtUp);
+    world.store.seal_stream(&world.stream).unwrap();
+    assert_eq!(read_all(&mut *reader, 100).1, ReadStatus::End);
+}

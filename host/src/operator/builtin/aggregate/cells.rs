@@ -47,7 +47,7 @@ impl Cell {
     /// Whether a sum with this number fits; everything else always does.
     pub(super) fn takes(&self, operand: Operand<'_>) -> bool {
         match (self, operand) {
-            (Cell::Sum(_, sum), Operand::Number(number)) => sum.add(number).is_some(),
+            (Cell::Sum(_, sum), Operand::Number(number)) => sum.plus(number).is_some(),
             _ => true,
         }
     }
@@ -58,15 +58,13 @@ impl Cell {
             (_, Operand::Skip) => {}
             (Cell::Count(n), _) => *n += 1,
             (Cell::Sum(n, sum), Operand::Number(number)) => {
-                if let Some(next) = sum.add(number) {
+                if let Some(next) = sum.plus(number) {
                     (*n, *sum) = (*n + 1, next);
                 }
             }
             (Cell::Extreme(extreme), Operand::Number(number)) => keep_extreme(function, extreme, number),
-            (Cell::Pick(pick), Operand::Raw(time, raw)) => {
-                if picks(function, pick.as_ref().map(|p| p.0), time) {
-                    *pick = Some((time, raw.to_vec()));
-                }
+            (Cell::Pick(pick), Operand::Raw(time, raw)) if picks(function, pick.as_ref().map(|p| p.0), time) => {
+                *pick = Some((time, raw.to_vec()));
             }
             _ => {}
         }
@@ -77,16 +75,14 @@ impl Cell {
         match (self, later) {
             (Cell::Count(a), Cell::Count(b)) => *a += b,
             (Cell::Sum(n, sum), Cell::Sum(m, other)) => {
-                let Some(both) = sum.add(other) else {
+                let Some(both) = sum.plus(other) else {
                     return Err(Failure::Fatal("a window's sum has more than 38 digits; sum smaller numbers".into()));
                 };
                 (*n, *sum) = (*n + m, both);
             }
             (Cell::Extreme(extreme), Cell::Extreme(Some(number))) => keep_extreme(function, extreme, number),
-            (Cell::Pick(pick), Cell::Pick(Some((time, raw)))) => {
-                if picks(function, pick.as_ref().map(|p| p.0), time) {
-                    *pick = Some((time, raw));
-                }
+            (Cell::Pick(pick), Cell::Pick(Some((time, raw)))) if picks(function, pick.as_ref().map(|p| p.0), time) => {
+                *pick = Some((time, raw));
             }
             _ => {}
         }

@@ -144,11 +144,7 @@ impl Columns {
     /// Reads one event; `Ok(false)` when it is filtered out.
     fn read_event(&mut self, value: Option<&[u8]>) -> Result<bool, String> {
         let Columns { fields, conditions, cells, rows, read, .. } = self;
-        // Names for messages are needed while the record borrows the fields.
-        let record = match fields.read(value) {
-            Ok(record) => record,
-            Err(reason) => return Err(reason),
-        };
+        let record = fields.read(value)?;
         if !conditions.hold(&record) {
             return Ok(false);
         }
