@@ -121,6 +121,12 @@ func (c *Call) EndEvent(err error) (reason string, refused bool, failed error) {
 	return err.Error(), true, nil
 }
 
+// Forget undoes what was done since the last event, as if it had been refused.
+func (c *Call) Forget() {
+	c.settle(Part.UndoEvent)
+	c.current = -1
+}
+
 // Current is the event in progress; -1 = none.
 func (c *Call) Current() int { return c.current }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // StateCodec is a type that says itself how it is stored; implement it on the pointer.
@@ -131,7 +132,18 @@ func CodecOf[T any]() Codec[T] {
 		return as[T](func(to []byte, value *[]byte) ([]byte, error) { return append(to, *value...), nil },
 			func(from []byte, value *[]byte) error { *value = append([]byte{}, from...); return nil })
 	}
+	var unstorable error
+	if t := reflect.TypeFor[T](); t.Kind() == reflect.Struct {
+		for i := range t.NumField() {
+			if field := t.Field(i); !field.IsExported() && !field.Anonymous {
+				unstorable = fmt.Errorf("JSON would leave out the field %s of %v: write it with a capital, or give the type AppendState and ReadState", field.Name, t)
+			}
+		}
+	}
 	return Codec[T]{func(to []byte, value *T) ([]byte, error) {
+		if unstorable != nil {
+			return to, unstorable
+		}
 		b, err := json.Marshal(value)
 		return append(to, b...), err
 	}, func(from []byte, value *T) error { return json.Unmarshal(from, value) }}

@@ -76,28 +76,37 @@ func text(bytes []byte, what string) (string, error) {
 	return string(bytes), nil
 }
 
-// Reader walks the events of a batch in one Event that is used again.
+// Reader gives the events of a batch in one Event that is used again.
 type Reader struct {
 	columns *host.Batch
 	event   Event
-	headers []byte
+	ends    []int // of the headers of each event, if any has some
 }
 
-// NewReader walks these events.
+// NewReader is for these events.
 func NewReader(columns *host.Batch, input uint32, watermark int64) Reader {
-	return Reader{columns, Event{Input: input, Watermark: watermark}, columns.Headers}
+	r := Reader{columns: columns, event: Event{Input: input, Watermark: watermark}}
+	if rest := columns.Headers; len(rest) > 0 {
+		r.ends = make([]int, columns.Len())
+		for i := range r.ends {
+			rest = rest[EntryLen(rest):]
+			r.ends[i] = len(columns.Headers) - len(rest)
+		}
+	}
+	return r
 }
 
-// Read gives event i; they are read in order.
+// Read gives event i.
 func (r *Reader) Read(i int) *Event {
 	r.event.Key = r.columns.Keys.Get(i)
 	r.event.Value = r.columns.Values.Get(i)
 	r.event.Timestamp = r.columns.Timestamps[i]
-	if len(r.headers) > 0 {
-		n := EntryLen(r.headers)
-		r.event.headers, r.headers = r.headers[:n:n], r.headers[n:]
-	} else {
-		r.event.headers = nil
+	if r.ends != nil {
+		start := 0
+		if i > 0 {
+			start = r.ends[i-1]
+		}
+		r.event.headers = r.columns.Headers[start:r.ends[i]:r.ends[i]]
 	}
 	return &r.event
 }

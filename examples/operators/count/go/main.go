@@ -1,4 +1,4 @@
-// How often each key came: emits the count so far, as decimal text, for every event. The Go twin of ../../count.
+// How often each key came: emits the count so far, as decimal text, for every event. Its Rust twin lies beside it.
 package main
 
 import (

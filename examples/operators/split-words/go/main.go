@@ -1,4 +1,4 @@
-// Splits lines of text into words: one event per word, keyed by the word in lower case. The Go twin of ../../split-words.
+// Splits lines of text into words: one event per word, keyed by the word in lower case. Its Rust twin lies beside it.
 package main
 
 import (
