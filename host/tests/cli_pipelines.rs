@@ -142,7 +142,7 @@ fn validate_shows_what_would_run_and_leaves_nothing_behind() {
 #[test]
 fn the_example_pipelines_are_valid() {
     // Their components may not be built here: what is checked is that nothing else is wrong.
-    for example in ["flight-delays", "word-count", "keyed-chain"] {
+    for example in ["flight-delays", "word-count", "keyed-chain", "sessions"] {
         let file = root().join("examples/pipelines").join(example).join("pipeline.toml");
         let done = tidemill(["validate", text(&file)]);
         assert!(done.code == 0 || done.stderr.contains("component not built"), "{example}: {}", done.stderr);
