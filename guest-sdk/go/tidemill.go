@@ -134,6 +134,9 @@ func RetryAfter(d time.Duration) error {
 	return &guest.Failed{Retry: true, Delayed: true, AfterMs: uint32(ms)}
 }
 
+// Tracef writes a line to the operator's log.
+func Tracef(format string, args ...any) { guest.Logf(host.Trace, format, args...) }
+
 // Debugf writes a line to the operator's log.
 func Debugf(format string, args ...any) { guest.Logf(host.Debug, format, args...) }
 
