@@ -1,4 +1,4 @@
-module flight-stats
+module flight-aggregate
 
 go 1.24
 
