@@ -3,7 +3,7 @@
 import unittest
 from typing import Any
 
-from tidemill import Aggregator, Counter, Event, Fatal, Reject, Rows, Window
+from tidemill import Aggregator, Counter, Event, Fatal, Output, Reject, Rows, Window
 from tidemill.columns import OptionalColumns, pack, pack_optional, pack_u32, unpack
 from tidemill.testing import AggregateHarness, Record, to_columns
 
@@ -16,7 +16,7 @@ class Numbers(Aggregator, accumulator=list):
     def start(self) -> list[int]:
         return []
 
-    def accumulate(self, accumulator: list[int], event: Event) -> None:
+    def add(self, accumulator: list[int], event: Event) -> None:
         accumulator.append(int(event.text()))
         self.taken.add()
         if accumulator[-1] < 0:
@@ -27,14 +27,14 @@ class Numbers(Aggregator, accumulator=list):
 
     def finish(self, window: Window, accumulator: list[int], rows: Rows) -> None:
         for number in accumulator:
-            rows.emit_json({"n": number, "window": [window.start, window.end, window.firing]}, headers=[("h", b"1")])
+            rows.emit_json({"n": number, "window": [window.start, window.end, window.firing]}, key="own", headers=[("h", b"1")])
 
 
 class Total(Aggregator, accumulator=int):
     def start(self) -> int:
         return 0
 
-    def accumulate(self, accumulator: int, event: Event) -> Any:
+    def add(self, accumulator: int, event: Event) -> Any:
         return None if event.text() == "forgotten" else accumulator + int(event.text())
 
     def merge(self, earlier: int, later: int) -> int:
@@ -52,24 +52,32 @@ class TestAggregator(unittest.TestCase):
     def test_it_describes_itself(self) -> None:
         descriptor = AggregateHarness(Numbers).descriptor
         self.assertEqual((descriptor["name"], descriptor["inputs"]), ("numbers", [{"name": "events"}]))
+        self.assertEqual(descriptor["outputs"], [{"name": "results"}])
         self.assertEqual(descriptor["metrics"], [{"name": "taken", "kind": "counter"}])
 
     def test_folding_in_one_call_in_two_and_merging_give_the_same_rows(self) -> None:
-        harness = AggregateHarness(Total)
-        one = harness.accumulate(*numbers(1, 2, 3))
-        two = harness.accumulate(*numbers(3), into=harness.accumulate(*numbers(1, 2)))
-        merged = harness.merge(harness.accumulate(*numbers(1)), harness.accumulate(), harness.accumulate(*numbers(2, 3)))
-        for accumulator in (one, two, merged):
-            self.assertEqual(harness.finish(accumulator, key="k"), [Record("k", "6")])
+        for road in ("one call", "two calls", "two pieces"):
+            harness = AggregateHarness(Total, window_ms=100)
+            if road == "one call":
+                harness.send(*numbers(1, 2, 3), Record("a", "5", 99), Record("a", "6", 100))
+            else:
+                harness.send(*numbers(1), Record("a", "5", 99))
+                if road == "two pieces":
+                    harness.split()
+                harness.replace_instance()
+                harness.send(*numbers(2, 3), Record("a", "6", 100))
+            harness.end()
+            self.assertEqual(harness.results(), [Record("a", "5", 99), Record("k", "6", 99), Record("a", "6", 199)], road)
 
     def test_a_refused_event_leaves_its_accumulator_as_it_was(self) -> None:
         harness = AggregateHarness(Numbers)
-        before = harness.accumulate(*numbers(7))
-        after = harness.accumulate(*numbers(1, -1, 2, -2, -3, 3), into=before)
-        rows = harness.finish(after, start=10, end=20, firing=1)
+        harness.send(*numbers(7))
+        harness.send(*numbers(1, -1, 2, -2, -3, 3))
+        harness.end()
+        rows = harness.results()
         self.assertEqual([row.json()["n"] for row in rows], [7, 1, 2, 3])
-        self.assertEqual(rows[0].json()["window"], [10, 20, 1])
-        self.assertEqual(rows[0].headers, (("h", b"1"),))
+        self.assertEqual(rows[0].json()["window"], [0, 1000, 0])
+        self.assertEqual((rows[0].key, rows[0].headers), (b"own", (("h", b"1"),)))
         self.assertEqual([letter.reason for letter in harness.dead_letters()], ["negative"] * 3)
         self.assertEqual(harness.metric("taken"), 4, "refused events are not counted, and none twice")
 
@@ -82,13 +90,20 @@ class TestAggregator(unittest.TestCase):
 
     def test_a_forgotten_return_is_a_fatal_mistake_that_is_explained(self) -> None:
         with self.assertRaisesRegex(Fatal, "have to return the new accumulator"):
-            AggregateHarness(Total).accumulate(Record("k", "forgotten"))
+            AggregateHarness(Total).send(Record("k", "forgotten"))
 
     def test_bytes_that_are_no_accumulator_are_fatal(self) -> None:
         harness = AggregateHarness(Total)
         with self.assertRaisesRegex(Fatal, "cannot be read as the declared type"):
-            harness.accumulate(*numbers(1), into=b"short")
+            harness._runner.merge(pack_u32([0]), pack([b"short"]))
         self.assertEqual(harness.log(), [], "no bug of the author's")
+
+    def test_what_only_operators_have_is_refused(self) -> None:
+        class WithPort(Aggregator):
+            out = Output()
+
+        with self.assertRaisesRegex(Fatal, "window aggregate `with-port` declares `out`"):
+            AggregateHarness(WithPort)
 
     def test_no_events_and_no_windows_are_possible(self) -> None:
         runner = AggregateHarness(Total)._runner

@@ -9,6 +9,7 @@ from .call import Rejection
 from .codec import codec_of, to_json
 from .columns import BatchColumns, Columns, OptionalColumns, pack, pack_i64, pack_optional, pack_u32
 from .columns import unpack, unpack_optional, unpack_u32
+from .declare import describe, fields_of
 from .errors import Fatal, Reject
 from .event import Batch, Event
 from .headers import encode
@@ -22,36 +23,39 @@ NO_WATERMARK = -(2**63)
 
 
 class Window(NamedTuple):
-    """A window [start, end) of a key, and how often it gave results before."""
+    """A window [start, end) of a key, and how often it gave results before. A global one goes from -2^63 to 2^63 - 1."""
 
     key: bytes
     start: int
     end: int
     firing: int
 
+    def key_text(self) -> str:
+        """Its key as text."""
+        return self.key.decode()
+
 
 class Rows:
-    """Takes the rows of a finished window; the host sets their time."""
+    """Takes the rows that windows give. The host sets their times; without a key of their own they have the window's."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Optional[bytes], Optional[bytes], Sequence[tuple[str, bytes]]]] = []
         self.window_of: list[int] = []
-        self.key: Optional[bytes] = None
         self.window = 0
 
-    def emit(self, value: Bytes, *, headers: Sequence[tuple[str, Bytes]] = ()) -> None:
-        """Emits a row of the window's key."""
+    def emit(self, value: Bytes, *, key: Bytes = None, headers: Sequence[tuple[str, Bytes]] = ()) -> None:
+        """Emits a row."""
         named = [(name, as_bytes(one, "a header") or b"") for name, one in headers]
-        self.events.append((self.key, as_bytes(value, "the value"), named))
+        self.events.append((as_bytes(key, "the key"), as_bytes(value, "the value"), named))
         self.window_of.append(self.window)
 
-    def emit_json(self, value: Any, *, headers: Sequence[tuple[str, Bytes]] = ()) -> None:
+    def emit_json(self, value: Any, *, key: Bytes = None, headers: Sequence[tuple[str, Bytes]] = ()) -> None:
         """Emits a row with JSON as its value."""
         try:
             data = to_json(value)
         except (TypeError, ValueError) as error:
             raise Fatal(f"the row cannot be written as JSON: {error}") from error
-        self.emit(data, headers=headers)
+        self.emit(data, key=key, headers=headers)
 
     def columns(self) -> BatchColumns:
         keys, values, headers = zip(*self.events) if self.events else ((), (), ())
@@ -61,10 +65,11 @@ class Rows:
 
 
 class Aggregator(Exported):
-    """A fold over the events of a window: `class Mean(Aggregator, accumulator=tuple_codec)`.
+    """A fold over the events of a window: `class Mean(Aggregator, accumulator=list)`. The host keeps windows and accumulators.
 
-    `accumulator` is what `Value` takes: int, float, str, bytes, a dataclass, dict or list (JSON), or a `Codec`. Methods may
-    change an accumulator in place and return nothing, or return another; `Reject` leaves it as it was.
+    `accumulator` is what `Value` takes: int, float, str, bytes, a dataclass, dict or list (JSON), or a `Codec`. `add` and
+    `merge` may change an accumulator in place and return nothing, or return another. They depend on what they are given and
+    on the configuration alone: the host calls them again after a failure, and on another instance.
     """
 
     accumulator: Any = None
@@ -77,17 +82,27 @@ class Aggregator(Exported):
         """A new accumulator."""
         raise Fatal(f"aggregator `{self.name}` implements no `start`")
 
-    def accumulate(self, accumulator: Any, event: Event) -> Any:
-        """Folds an event in."""
-        raise Fatal(f"aggregator `{self.name}` implements no `accumulate`")
+    def add(self, accumulator: Any, event: Event) -> Any:
+        """Folds an event in. `Reject` leaves the accumulator as it was, whatever was done to it."""
+        raise Fatal(f"aggregator `{self.name}` implements no `add`")
 
-    def merge(self, earlier: Any, later: Any) -> Any:
-        """Folds the later accumulator into the earlier one."""
+    def merge(self, accumulator: Any, later: Any) -> Any:
+        """Folds in what a later piece of the same window gathered: panes of overlapping windows, sessions become one."""
         raise Fatal(f"aggregator `{self.name}` implements no `merge`")
 
     def finish(self, window: Window, accumulator: Any, rows: Rows) -> None:
-        """Emits the rows of a window."""
+        """A window gives its result: any number of rows. It cannot be refused, so any exception stops the pipeline."""
         raise Fatal(f"aggregator `{self.name}` implements no `finish`")
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        for attribute, field in fields_of(cls):
+            if field.section not in (None, "metrics"):
+                raise Fatal(
+                    f"window aggregate `{cls.name}` declares `{attribute}`; the host keeps its windows and accumulators and gives "
+                    "its rows out: only Config and metrics may be declared"
+                )
+        return {**describe(cls), "outputs": [{"name": "results"}]}
 
 
 class AggregateRunner(Session):
@@ -108,7 +123,7 @@ class AggregateRunner(Session):
         self, batch: Batch, groups: Sequence[int], before: Sequence[Optional[bytes]]
     ) -> tuple[Columns, list[Rejection]]:
         now = [self._read(data) for data in before]
-        fold = self.exported.accumulate
+        fold = self.exported.add
         # The bytes of accumulators that a refused event may have changed, after each event since.
         kept: dict[int, bytes] = {}
         done: list[Event] = []
@@ -149,7 +164,7 @@ class AggregateRunner(Session):
         def act() -> tuple[BatchColumns, bytes]:
             rows = Rows()
             for i, (key, window, data) in enumerate(zip(unpack(keys), windows, unpack(accumulators))):
-                rows.key, rows.window = key, i
+                rows.window = i
                 self.exported.finish(Window(key, window.start, window.end, window.firing), self._read(data), rows)
             return rows.columns(), pack_u32(rows.window_of)
 
@@ -160,7 +175,7 @@ class AggregateRunner(Session):
         if result is not None:
             return result
         if self._codec.immutable:
-            raise TypeError("accumulate and merge have to return the new accumulator, which cannot be changed in place")
+            raise TypeError("add and merge have to return the new accumulator, which cannot be changed in place")
         return changed
 
     def _read(self, data: Optional[bytes]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from .call import Rejection
 from .context import Context
+from .declare import describe
 from .errors import Fatal
 from .event import Batch, Event
 from .timers import Timer
@@ -33,6 +34,11 @@ class Exported:
     @classmethod
     def wants_watermarks(cls) -> bool:
         return False
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        """What the host gets from `describe`."""
+        return describe(cls)
 
     def open(self) -> None:
         """Once per instance, when the fields are ready."""

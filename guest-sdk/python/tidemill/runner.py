@@ -9,7 +9,7 @@ from typing import Any, Callable, TypeVar
 from .call import Call, Rejection
 from .columns import BatchColumns, Columns, unpack, unpack_i64
 from .context import Context
-from .declare import describe, fields_of, open_fields
+from .declare import fields_of, open_fields
 from .errors import Fatal, Reject, Retry
 from .event import Batch
 from .host import Host
@@ -24,7 +24,7 @@ class Session:
 
     def __init__(self, kind: Any, host: Host, config: str) -> None:
         self.call = Call(host)
-        self.descriptor = describe(kind)
+        self.descriptor = kind.describe()
         self.exported = kind()
         self.exported.context = Context(self.call)
         self._guarded(lambda: open_fields(self.exported, self.call, config))

@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterable, NamedTuple, Optional, Sequence, Unio
 from . import END_OF_INPUT, NO_WATERMARK, log
 from .aggregator import AggregateRunner, Aggregator
 from .columns import BatchColumns, Columns, OptionalColumns, pack, pack_i64, pack_optional, pack_u32
-from .columns import unpack, unpack_i64, unpack_optional
+from .columns import unpack, unpack_i64, unpack_optional, unpack_u32
 from .errors import Fatal, Retry
 from .headers import decode_all, encode
 from .host import EVENT_TIME, PROCESSING_TIME, Page, Subtask
@@ -316,30 +316,46 @@ class _Span(NamedTuple):
 
 
 class AggregateHarness(_Harness):
-    """An aggregator, whose calls are made as the host makes them."""
+    """An aggregator over tumbling windows of so many ms; the harness keeps the accumulators, as the host does."""
 
-    def __init__(self, aggregator: type[Aggregator], config: Any = None) -> None:
+    def __init__(self, aggregator: type[Aggregator], config: Any = None, window_ms: int = 1_000) -> None:
         super().__init__(aggregator, AggregateRunner, config)
+        self._window_ms = window_ms
+        self._pieces: dict[tuple[bytes, int], list[bytes]] = {}
+        self._results: list[Record] = []
 
-    def accumulate(self, *events: Record, into: Optional[bytes] = None) -> bytes:
-        """One call that folds events into an accumulator, or into a new one; its bytes."""
-        columns, groups = to_columns(events), pack_u32([0] * len(events))
-        call = lambda: self._runner.accumulate(columns, groups, pack_optional([into]))
+    def send(self, *events: Record) -> None:
+        """One call with these events: each folds into the accumulator of its key and window."""
+        of = [(event.key, event.time // self._window_ms * self._window_ms) for event in events]
+        places: list[Any] = list(dict.fromkeys(of))
+        before = [(self._pieces.get(place) or [None])[-1] for place in places]  # type: ignore[list-item]
+        groups = pack_u32([places.index(place) for place in of])
+        call = lambda: self._runner.accumulate(to_columns(events), groups, pack_optional(before))
         accumulators, refused = self._transaction(call)
+        for place, accumulator in zip(places, unpack(accumulators)):
+            self._pieces.setdefault(place, [b""])[-1] = accumulator
         self._refused(events, refused)
-        return unpack(accumulators)[0]
 
-    def merge(self, *accumulators: bytes) -> bytes:
-        """One call that folds accumulators, in time order, into one."""
-        groups = pack_u32([0] * len(accumulators))
-        return unpack(self._transaction(lambda: self._runner.merge(groups, pack(accumulators))))[0]
+    def split(self) -> None:
+        """From here on events go into new accumulators, to be merged with the others: what the host does with panes."""
+        for pieces in self._pieces.values():
+            pieces.append(unpack(self._runner.accumulate(to_columns([]), b"", pack_optional([None]))[0])[0])
 
-    def finish(
-        self, accumulator: bytes, key: Union[bytes, str] = b"", start: int = 0, end: int = 1, firing: int = 0
-    ) -> list[Record]:
-        """One call that makes the rows of a window."""
-        named = as_bytes(key, "the key") or b""
-        call = lambda: self._runner.finish(pack([named]), [_Span(start, end, firing)], pack([accumulator]))
-        rows, window_of = self._transaction(call)
-        assert window_of == pack_u32([0] * (len(rows.timestamps) // 8)), "every row belongs to the window"
-        return of_columns(rows)
+    def end(self) -> None:
+        """Every window gives its result, in order of time and key; then `close`."""
+        places = sorted(self._pieces, key=lambda place: (place[1], place[0]))
+        groups = [i for i, place in enumerate(places) for _ in self._pieces[place]]
+        pieces = [piece for place in places for piece in self._pieces[place]]
+        merged = self._transaction(lambda: self._runner.merge(pack_u32(groups), pack(pieces)))
+        windows = [_Span(start, start + self._window_ms, 0) for _, start in places]
+        rows, window_of = self._transaction(lambda: self._runner.finish(pack([key for key, _ in places]), windows, merged))
+        for row, window in zip(of_columns(rows), unpack_u32(window_of), strict=True):
+            key = places[window][0] if row.key is None else row.key
+            self._results.append(Record(key, row.value, windows[window].end - 1, row.headers))
+        self._pieces.clear()
+        self._transaction(self._runner.close)
+
+    def results(self) -> list[Record]:
+        """Takes the rows since last asked; their time is the last of their window."""
+        taken, self._results = self._results, []
+        return taken

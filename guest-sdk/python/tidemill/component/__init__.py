@@ -11,7 +11,6 @@ from wit_world.imports import context, log as host_log, metrics
 from wit_world.imports.types import Failure_Fatal, Failure_Retry, Rejection
 
 from .. import log
-from ..declare import describe
 from ..errors import Fatal, Retry
 from ..host import Subtask
 
@@ -51,7 +50,7 @@ class Component:
 
     def describe(self) -> str:
         try:
-            return json.dumps(describe(self.kind))
+            return json.dumps(self.kind.describe())
         except Exception as error:
             # No descriptor is better than a wrong one: the host refuses the empty string, and the log says why.
             write_line("error", f"{type(error).__name__}: {error}")
