@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod guests;
+mod language_tools;
 mod lint;
 mod monthly;
 mod soak;
@@ -15,6 +16,10 @@ mod workspace;
 /// Which rustc builds guests: the one implementation that `tidemill build` uses too.
 #[path = "../../host/src/cli/guest_toolchain.rs"]
 mod guest_toolchain;
+
+/// Where the tools of the other languages lie: the implementation of `tidemill build`, too.
+#[path = "../../host/src/cli/toolchains/mod.rs"]
+mod toolchains;
 
 use std::process::ExitCode;
 use workspace::Workspace;
@@ -28,6 +33,8 @@ usage: cargo xtask VERB
   soak [--minutes N] [--seed N] [--tidemill FILE]
                     three pipelines under appends, open cursors, kill -9 and a full disk (30 minutes unless told)
   guests            build every guest component (examples/operators, host/tests/guests)
+  toolchain [LANGUAGE...]
+                    fetch the tools of python, javascript (and TypeScript), go, c, rust that are not here (all unless named)
   guest-toolchain   find or make a Rust compiler with wasm32-unknown-unknown; prints the path of its rustc
       --fallback    make the private one from Debian's packages although another is there
   lint              rustfmt --check, clippy with warnings as errors
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&workspace, rest).map(Some),
         "soak" => soak_verb::run(&workspace, rest).map(Some),
         "guests" => guests::run(&workspace).map(Some),
+        "toolchain" => language_tools::run(&workspace, rest).map(Some),
         "guest-toolchain" => toolchain::run(&workspace, rest).map(Some),
         "lint" => lint::run(&workspace).map(Some),
         _ => Ok(None),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: sets up, builds the guests, runs every test of the workspace and counts them.
 
 use crate::workspace::{self, Workspace, say};
-use crate::{guests, toolchain};
+use crate::{guests, language_tools, toolchain};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::process::Stdio;
@@ -17,6 +17,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let colour = if std::io::stdout().is_terminal() { "always" } else { "never" };
     command.env("CARGO_TERM_COLOR", colour).args(args).stdout(Stdio::piped());
     toolchain.hand_on(&mut command); // tests build guests too
+    language_tools::hand_on(workspace, &mut command);
     let mut child = command.spawn().context("cannot start cargo test")?;
     let mut count = Count::default();
     if let Some(stdout) = child.stdout.take() {

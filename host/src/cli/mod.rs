@@ -27,6 +27,7 @@ mod session;
 mod store;
 mod stream;
 mod time;
+mod toolchains;
 mod transaction;
 mod validate;
 

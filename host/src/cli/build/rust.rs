@@ -1,57 +1,21 @@
-//! `tidemill build`: an operator project becomes `component.wasm` in its folder: cargo compiles it for wasm, the core
-//! module becomes a component in this process, and only what fits the world and describes itself is kept.
+//! Rust: cargo compiles for wasm32-unknown-unknown, which has no WASI at all; the SDK's bindings put the component type into
+//! the module.
 
-use super::args::BuildArgs;
-use super::guest_toolchain::{self, GuestToolchain, TARGET};
-use super::inspect;
-use super::output::{Output, size};
-use super::project::Project;
+use super::super::guest_toolchain::{self, GuestToolchain, TARGET};
+use super::{Made, Source};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-use tidemill::wasm::ComponentReport;
-use tidemill::wasm::component::{self, BUILT_COMPONENT};
 
-pub(crate) fn run(args: &BuildArgs, output: &Output) -> Result<()> {
-    for project in &args.projects {
-        let started = Instant::now();
-        let (report, toolchain) =
-            build(project, output).with_context(|| format!("cannot build {}", project.display()))?;
-        let took = started.elapsed();
-        let json = || {
-            let mut json = inspect::json(&report);
-            json["took_ms"] = (took.as_millis() as u64).into();
-            json["compiler"] = toolchain.origin.clone().into();
-            json
-        };
-        output.data(json, || text(&report, &toolchain, took))?;
-    }
-    Ok(())
-}
-
-fn build(project: &Path, output: &Output) -> Result<(ComponentReport, GuestToolchain)> {
-    let name = Project::read(project)?.name;
-    let manifest = project.join("Cargo.toml");
-    let toolchain = guest_toolchain::find(project)?;
-    output.say(&format!("compiling {name} with {}", toolchain.origin));
+pub(super) fn build(source: &Source<'_>) -> Result<(Made, String)> {
+    let manifest = source.folder.join("Cargo.toml");
+    let toolchain = guest_toolchain::find(&source.folder)?;
+    source.say(&toolchain.origin);
     let manifest = std::fs::canonicalize(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
     let module = compile(&manifest, &toolchain)?;
     let core = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    let bytes = component::componentize(&core)?;
-
-    // Beside its place first: a component that proves unfit does not replace a good one.
-    let (target, trial) = (project.join(BUILT_COMPONENT), project.join(".component.wasm.new"));
-    std::fs::write(&trial, bytes).with_context(|| format!("cannot write {}", trial.display()))?;
-    let mut report = component::inspect(&trial)?;
-    if let Some(problem) = &report.problem {
-        let _ = std::fs::remove_file(&trial); // what matters is the problem
-        bail!("{problem}");
-    }
-    std::fs::rename(&trial, &target).with_context(|| format!("cannot write {}", target.display()))?;
-    report.file = target;
-    Ok((report, toolchain))
+    Ok((Made::Module(core), toolchain.origin))
 }
 
 /// Runs cargo; returns the core module of the project's cdylib.
@@ -92,14 +56,6 @@ fn cdylib(message: &str, manifest: &Path) -> Option<PathBuf> {
     }
     let files = message["filenames"].as_array()?.iter().filter_map(|file| file.as_str());
     files.map(PathBuf::from).find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
-}
-
-fn text(report: &ComponentReport, toolchain: &GuestToolchain, took: Duration) -> String {
-    let mut text = format!("built {}\n", report.file.display());
-    text.push_str(&format!("  size      {}\n  digest    {}\n", size(report.size), report.digest));
-    inspect::list(&mut text, "imports", &report.imports);
-    text.push_str(&format!("  took      {:.1} s with {}\n", took.as_secs_f64(), toolchain.origin));
-    text
 }
 
 #[cfg(test)]
