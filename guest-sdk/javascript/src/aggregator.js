@@ -25,7 +25,8 @@ export function defineAggregator(definition) {
   };
 }
 
-export { bigint, boolean, bytes, codec, json, number, text } from './codec.js';
+export { utf8 } from './bytes.js';
+export { bigint, boolean, bytes, codec, json, jsonOf, number, text } from './codec.js';
 export { settings } from './declare.js';
 export { Fatal, Reject, rejecting, Retry } from './errors.js';
 export { log } from './log.js';

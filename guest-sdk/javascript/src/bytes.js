@@ -27,7 +27,9 @@ const NOT_ASCII = /[^\0-\x7f]/;
 
 /** Whether every char is one byte of UTF-8, so that text and binary string are the same. */
 export function isAscii(text) {
-  return !NOT_ASCII.test(text);
+  if (text.length > 24) return !NOT_ASCII.test(text);
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
 }
 
 /** UTF-8, as a binary string. Lone surrogates become U+FFFD, as in a TextEncoder. */
@@ -45,6 +47,12 @@ export function decodeUtf8(binary) {
     throw new TypeError('invalid UTF-8');
   }
 }
+
+/** UTF-8 for authors: text from and to Uint8Array, in engines without TextEncoder too. Decoding what is none throws. */
+export const utf8 = Object.freeze({
+  encode: (text) => fromBinary(encodeUtf8(text)),
+  decode: (bytes) => decodeUtf8(toBinary(bytes)),
+});
 
 /** What can be given as a key or value: text, bytes, or null; as a binary string or null. */
 export function asBinary(value, what) {

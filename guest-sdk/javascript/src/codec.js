@@ -19,6 +19,8 @@ function toJson(value) {
 
 /** Anything that JSON can say. */
 export const json = { encode: toJson, decode: (binary) => JSON.parse(decodeUtf8(binary)) };
+/** The same, where TypeScript is told which type it is. */
+export const jsonOf = () => json;
 /** A number. */
 export const number = { plain: true, encode: only('number', String), decode: readNumber };
 /** A whole number of any size. */

@@ -12,12 +12,12 @@ export class Event {
   #key;
   #value;
 
-  constructor(batch, index) {
+  constructor(batch, index, timestamp) {
     this.#batch = batch;
     /** Its index in the batch. */
     this.index = index;
     /** Its event time. */
-    this.timestamp = batch.timestamps[index];
+    this.timestamp = timestamp;
   }
 
   /** Its routing key as a Uint8Array, or null. */
@@ -98,7 +98,12 @@ function textOf(binary, known, what) {
 /** The events of one call, as arrays of equal length. What nobody asks for is not unpacked. */
 export class Batch {
   #call;
-  #parts = new Map();
+  #timestamps;
+  #headers;
+  #keys;
+  #values;
+  #keyBytes;
+  #valueBytes;
 
   constructor(call, columns, input, watermark) {
     this.#call = call;
@@ -110,51 +115,40 @@ export class Batch {
     this.length = columns.timestamps.length / 8;
   }
 
-  #once(name, make) {
-    if (!this.#parts.has(name)) this.#parts.set(name, make());
-    return this.#parts.get(name);
-  }
-
-  #column(name) {
-    const column = this.columns[name];
-    const whole = this.#once(`${name} whole`, () => toBinary(column.data));
-    return this.#once(name, () => slices(whole, column.ends, column.present));
-  }
-
   /** Times, ms. */
   get timestamps() {
-    return this.#once('timestamps', () => unpackTimes(this.columns.timestamps));
+    return (this.#timestamps ??= unpackTimes(this.columns.timestamps));
   }
 
   /** Keys, Uint8Array or null. */
   get keys() {
-    return this.#once('bytes of keys', () => this.binaryKeys.map(bytesOf));
+    return (this.#keyBytes ??= this.binaryKeys.map(bytesOf));
   }
 
   /** Values, Uint8Array or null. */
   get values() {
-    return this.#once('bytes of values', () => this.binaryValues.map(bytesOf));
+    return (this.#valueBytes ??= this.binaryValues.map(bytesOf));
   }
 
   /** Headers of each event. */
   get headers() {
-    return this.#once('headers', () => decodeAll(this.columns.headers, this.length));
+    return (this.#headers ??= decodeAll(this.columns.headers, this.length));
   }
 
   get binaryKeys() {
-    return this.#column('keys');
+    return (this.#keys ??= new Column(this.columns.keys)).binary;
   }
 
   get binaryValues() {
-    return this.#column('values');
+    return (this.#values ??= new Column(this.columns.values)).binary;
   }
 
   get keysAreAscii() {
-    return this.#once('ascii keys', () => isAscii(this.#parts.get('keys whole') ?? ''));
+    return (this.#keys ??= new Column(this.columns.keys)).isAscii;
   }
 
   get valuesAreAscii() {
-    return this.#once('ascii values', () => isAscii(this.#parts.get('values whole') ?? ''));
+    return (this.#values ??= new Column(this.columns.values)).isAscii;
   }
 
   /**
@@ -162,6 +156,22 @@ export class Batch {
    * the result, as { index, reason }.
    */
   each(handle) {
-    return this.#call.each(this.binaryKeys, this.timestamps, (i) => handle(new Event(this, i)));
+    const { timestamps } = this;
+    return this.#call.each(this.binaryKeys, timestamps, (i) => handle(new Event(this, i, timestamps[i])));
+  }
+}
+
+/** A column as binary strings; whether it is plain ASCII is found out once, when first asked. */
+class Column {
+  #whole;
+  #isAscii;
+
+  constructor({ data, ends, present }) {
+    this.#whole = toBinary(data);
+    this.binary = slices(this.#whole, ends, present);
+  }
+
+  get isAscii() {
+    return (this.#isAscii ??= isAscii(this.#whole));
   }
 }

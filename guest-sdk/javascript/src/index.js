@@ -35,8 +35,9 @@ export const NO_WATERMARK = -(2 ** 63);
 /** Time, ms: the watermark after the last event of a bounded input. */
 export const END_OF_INPUT = 2 ** 63;
 
+export { utf8 } from './bytes.js';
 export { TIME_LIMIT_MS } from './call.js';
-export { bigint, boolean, bytes, bytesKey, codec, integerKey, json, number, pairKey, text, textKey } from './codec.js';
+export { bigint, boolean, bytes, bytesKey, codec, integerKey, json, jsonOf, number, pairKey, text, textKey } from './codec.js';
 export { settings } from './declare.js';
 export { Fatal, Reject, rejecting, Retry } from './errors.js';
 export { list } from './list.js';
