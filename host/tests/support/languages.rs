@@ -17,11 +17,7 @@ pub(crate) struct Exchange {
 
 /// The exchanges that a language has an operator for.
 pub(crate) const EXCHANGES: [Exchange; 3] = [
-    Exchange {
-        pipeline: Golden { name: "word-count", stream: "words/counts" },
-        operator: "count",
-        example: "count",
-    },
+    Exchange { pipeline: Golden { name: "word-count", stream: "words/counts" }, operator: "count", example: "count" },
     Exchange {
         pipeline: Golden { name: "sessions", stream: "flights/waves" },
         operator: "sessions",
@@ -34,18 +30,48 @@ pub(crate) const EXCHANGES: [Exchange; 3] = [
     },
 ];
 
+/// The SDK's own tests and those of a project, run by the language's tools without Wasm.
+pub(crate) struct NativeTests {
+    /// The program that runs them.
+    pub(crate) program: &'static str,
+    /// Its arguments in guest-sdk/LANGUAGE.
+    pub(crate) of_sdk: &'static [&'static str],
+    /// Its arguments in a project.
+    pub(crate) of_project: &'static [&'static str],
+}
+
+impl NativeTests {
+    fn run(&self, arguments: &[&str], folder: &Path) -> std::io::Result<()> {
+        let output = Command::new(self.program).args(arguments).current_dir(folder).output()?;
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(output.status.success(), "{}: {said}", folder.display());
+        assert!(!said.contains("Ran 0 tests") && !said.contains("# tests 0"), "{}: {said}", folder.display());
+        Ok(())
+    }
+}
+
+/// Runs the tests of a language's SDK.
+pub(crate) fn sdk_tests(language: &str, tests: &NativeTests) {
+    if let Err(error) = tests.run(tests.of_sdk, &repository().join("guest-sdk").join(language)) {
+        eprintln!("skipped: {language}: {} does not start: {error}", tests.program);
+    }
+}
+
 /// What `tidemill build` says when the tools of a language are not on this machine.
 const NOT_HERE: [&str; 2] = ["is not here", "is not on PATH"];
 
 /// Runs the exchanges of a language; says which were skipped and why when its tools are not here.
-pub(crate) fn same_output_in(language: &str) {
+pub(crate) fn same_output_in(language: &str, tests: &NativeTests) {
     for exchange in &EXCHANGES {
         let project = repository().join("examples/operators").join(exchange.example).join(language);
         if !project.join("tidemill.toml").exists() {
             continue;
         }
         match build(&project, language) {
-            Ok(()) => exchange.run(&project, language),
+            Ok(()) => {
+                tests.run(tests.of_project, &project).unwrap();
+                exchange.run(&project, language);
+            }
             Err(why) => {
                 eprintln!("skipped: {language}: {}", why.trim());
                 return;

@@ -13,6 +13,18 @@ export function nowMs() {
   return Number(currentTime());
 }
 
+// The engine's own clock is a trap in a component. The call's is the same again on replay.
+const EngineDate = Date;
+globalThis.Date = class Date extends EngineDate {
+  constructor(...moment) {
+    super(...(moment.length ? moment : [nowMs()]));
+  }
+
+  static now() {
+    return nowMs();
+  }
+};
+
 export function subtask() {
   const { index, parallelism, maxParallelism } = currentSubtask();
   return { index, parallelism, maxParallelism };
