@@ -69,7 +69,10 @@ fn a_crash_at_any_sync_of_a_run_over_a_scaled_stream_loses_and_doubles_nothing()
             if attempt < 5 {
                 disk.crash_at_sync(disk.syncs() + 4 + n);
             }
-            let done = run(&store, [1, 3, 2, 4][attempt % 4]).is_ok_and(|summary| summary.finished);
+            // A crashed disk does not come back by itself: few attempts are enough.
+            let mut pipeline = pipeline([1, 3, 2, 4][attempt % 4]);
+            pipeline.restart.attempts = 5;
+            let done = start(&store, pipeline).and_then(|job| job.wait()).is_ok_and(|summary| summary.finished);
             if done && !disk.crashed() {
                 break;
             }
