@@ -22,7 +22,8 @@
 // event follows. tidemill_retry has the whole call made again, tidemill_fatal stops the pipeline. A trap (a null pointer at a
 // large offset, an abort) drops the call and the instance.
 //
-// Slices that the SDK hands out and memory of tidemill_alloc are valid during the call. Static variables are memory of this
+// An event's slices, buffers and memory of tidemill_alloc are valid during the call; what state gives is valid while the event
+// (or timer) is handled. Static variables are memory of this
 // instance only, and instances may be replaced at any time: what must last goes into state.
 #ifndef TIDEMILL_H
 #define TIDEMILL_H
@@ -43,7 +44,7 @@ typedef struct {
     size_t len;
 } tidemill_slice;
 
-// Bytes that grow; {0} is an empty one. They lie in the call's memory: valid during the call, freed with it.
+// Bytes that grow, and move when they do; {0} is an empty one. They lie in the call's memory: valid during the call, freed with it.
 typedef struct {
     uint8_t *data;
     size_t len, capacity;
