@@ -68,6 +68,8 @@ void tidemill_append(tidemill_buffer *b, tidemill_slice bytes);
 void tidemill_append_char(tidemill_buffer *b, uint32_t c);
 // Like printf with %s %.*s %c %d %i %u %x (with l, ll, z) and %%; no floats. It needs no stdio.
 void tidemill_append_format(tidemill_buffer *b, const char *format, ...) TIDEMILL_FORMAT(2, 3);
+// The fewest digits that read back as the same number, with a point even where it is whole: 10.0, 0.1, 1e+300.
+void tidemill_append_double(tidemill_buffer *b, double number);
 
 // ---- JSON, as far as rows and configuration need it
 
