@@ -8,11 +8,7 @@ mod languages;
 
 use languages::NativeTests;
 
-const TESTS: NativeTests = NativeTests {
-    program: "go",
-    of_sdk: &["test", "./..."],
-    of_project: &["test", "./..."],
-};
+const TESTS: NativeTests = NativeTests { program: "go", of_sdk: &["test", "./..."], of_project: &["test", "./..."] };
 
 #[test]
 fn the_sdk_passes_its_own_tests() {
