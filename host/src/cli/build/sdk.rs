@@ -125,6 +125,7 @@ fn carried(language: Language) -> Files {
             "columns.c",
             "component.c",
             "describe.c",
+            "double.c",
             "format.c",
             "internal.h",
             "json.c",
@@ -209,11 +210,12 @@ mod tests {
     use super::*;
 
     /// Of guest-sdk/LANGUAGE, what is not for a project: tests, the template, the conformance operator, tools' droppings.
-    const APART: [&str; 9] = [
+    const APART: [&str; 10] = [
         "template",
         "tests",
         "test",
         "conformance",
+        "conformance-typescript",
         "examples",
         "node_modules",
         "__pycache__",
