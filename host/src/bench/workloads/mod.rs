@@ -30,7 +30,7 @@ pub struct Workload {
 }
 
 /// All of them, in the order in which they run.
-pub const WORKLOADS: [Workload; 13] = [
+pub const WORKLOADS: [Workload; 15] = [
     pass_through::WORKLOAD,
     keyed_count::WORKLOAD,
     json::WORKLOAD,
