@@ -63,6 +63,9 @@ pub(crate) struct BuildArgs {
     /// Project folders
     #[arg(value_name = "FOLDER", default_value = ".")]
     pub(crate) projects: Vec<PathBuf>,
+    /// Also what has not changed
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, ClapArgs)]
