@@ -1,11 +1,17 @@
 //! Windows of every kind against a model that keeps every event, under random arrival orders, lateness, commits and
-//! crashes.
+//! crashes; with built-in aggregates and with the same as a component.
 
+#[path = "wasm_support/mod.rs"]
+mod wasm_support;
 #[path = "support/windows.rs"]
 mod windows;
 
 use proptest::prelude::*;
+use std::sync::Arc;
 use tidemill::config::builtin::*;
+use tidemill::operator::SharedFactory;
+use tidemill::operator::builtin::{self, window::factory_over};
+use tidemill::wasm::WasmAggregates;
 use windows::{Event, Model, Out, Rig, aligned, event, spec};
 
 #[derive(Clone, Debug)]
@@ -57,8 +63,8 @@ fn sorted(mut out: Vec<Out>) -> Vec<Out> {
 }
 
 /// Runs the steps, replaying after crashes what came since the last commit; gives the outputs of each step.
-fn run(spec: &WindowSpec, steps: &[Step], timers_per_call: usize) -> (Vec<Vec<Out>>, Rig) {
-    let mut rig = Rig::new(&Builtin::Window(spec.clone()));
+fn run(factory: SharedFactory, steps: &[Step], timers_per_call: usize) -> (Vec<Vec<Out>>, Rig) {
+    let mut rig = Rig::over(factory);
     rig.timers_per_call = timers_per_call;
     let mut outputs: Vec<Vec<Out>> = Vec::new();
     let mut since_commit = 0;
@@ -91,6 +97,40 @@ fn run(spec: &WindowSpec, steps: &[Step], timers_per_call: usize) -> (Vec<Vec<Ou
     (outputs, rig)
 }
 
+/// Runs the steps beside the model.
+fn compare(
+    factory: SharedFactory,
+    spec: &WindowSpec,
+    steps: Vec<Step>,
+    timers_per_call: usize,
+) -> Result<(), TestCaseError> {
+    let mut model = Model::new(spec);
+    let steps: Vec<Step> = steps.into_iter().chain([Step::Advance(i64::MAX)]).collect();
+    let (outputs, mut rig) = run(factory, &steps, timers_per_call);
+    for (step, out) in steps.iter().zip(outputs) {
+        match step {
+            Step::Batch(events) => model.batch(events),
+            Step::Advance(watermark) => model.advance(*watermark),
+            Step::Commit | Step::Crash => {}
+        }
+        prop_assert_eq!(sorted(out), sorted(std::mem::take(&mut model.out)), "{:?}", step);
+    }
+    // A global window that gives nothing at its end is never over; everything else is gone with the end of input.
+    if spec.trigger.at_end || spec.windows != Windows::Global {
+        prop_assert_eq!(rig.entries_left(), 0, "state or timers were left behind");
+    }
+    Ok(())
+}
+
+/// The same windows over a component that computes what the built-in columns do.
+fn over_component(spec: &WindowSpec) -> SharedFactory {
+    let engine = wasm_support::engine();
+    let component = wasm_support::shared("guest-fold");
+    let limits = &wasm_support::LIMITS;
+    let aggregates = WasmAggregates::new(&engine, component, &serde_json::json!({}), limits, "fold").unwrap();
+    factory_over(&WindowSpec { output: Vec::new(), ..spec.clone() }, Arc::new(aggregates)).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
 
@@ -98,20 +138,18 @@ proptest! {
     fn every_step_gives_what_the_definition_says(
         spec in any_spec(), steps in prop::collection::vec(step(), 1..25), timers_per_call in 1usize..6,
     ) {
-        let mut model = Model::new(&spec);
-        let steps: Vec<Step> = steps.into_iter().chain([Step::Advance(i64::MAX)]).collect();
-        let (outputs, mut rig) = run(&spec, &steps, timers_per_call);
-        for (step, out) in steps.iter().zip(outputs) {
-            match step {
-                Step::Batch(events) => model.batch(events),
-                Step::Advance(watermark) => model.advance(*watermark),
-                Step::Commit | Step::Crash => {}
-            }
-            prop_assert_eq!(sorted(out), sorted(std::mem::take(&mut model.out)), "{:?}", step);
-        }
-        // A global window that gives nothing at its end is never over; everything else is gone with the end of input.
-        if spec.trigger.at_end || spec.windows != Windows::Global {
-            prop_assert_eq!(rig.entries_left(), 0, "state or timers were left behind");
-        }
+        let factory = builtin::factory(&Builtin::Window(spec.clone()));
+        compare(factory, &spec, steps, timers_per_call)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_step_of_a_component_gives_what_the_definition_says(
+        spec in any_spec(), steps in prop::collection::vec(step(), 1..25), timers_per_call in 1usize..6,
+    ) {
+        compare(over_component(&spec), &spec, steps, timers_per_call)?;
     }
 }

@@ -56,26 +56,28 @@ impl<'a> Batch<'a> {
     /// Hands the events to `handle` one by one, each a transaction of its own: one that is refused leaves nothing behind
     /// and is listed in the result; any other error ends the call.
     pub fn each(&self, mut handle: impl FnMut(&Event<'a>) -> Result<()>) -> Result<Vec<Rejection>> {
-        let columns = self.columns.view();
-        let header_ends = entry_ends(columns.headers, if columns.headers.is_empty() { 0 } else { self.len() });
         let mut refused = Vec::new();
-        let mut header_start = 0;
-        for i in 0..self.len() {
-            let header_end = header_ends.get(i).map_or(0, |end| *end as usize);
-            let event = Event {
-                key: columns.keys.get(i),
-                value: columns.values.get(i),
-                timestamp: read_i64(columns.timestamps, i),
-                headers: &columns.headers[header_start..header_end],
-                input: self.input,
-                watermark: self.watermark,
-            };
-            header_start = header_end;
+        for (i, event) in self.events().enumerate() {
             if let Some(reason) = self.call.event(i, || handle(&event))? {
                 refused.push(Rejection { index: i as u32, reason });
             }
         }
         Ok(refused)
+    }
+
+    /// The events, in order.
+    pub(crate) fn events(&self) -> impl Iterator<Item = Event<'a>> + use<'a> {
+        let columns = self.columns.view();
+        let header_ends = entry_ends(columns.headers, if columns.headers.is_empty() { 0 } else { self.len() });
+        let (input, watermark) = (self.input, self.watermark);
+        let mut header_start = 0;
+        (0..self.len()).map(move |i| {
+            let header_end = header_ends.get(i).map_or(0, |end| *end as usize);
+            let headers = &columns.headers[header_start..header_end];
+            header_start = header_end;
+            let (key, value) = (columns.keys.get(i), columns.values.get(i));
+            Event { key, value, timestamp: read_i64(columns.timestamps, i), headers, input, watermark }
+        })
     }
 }
 
@@ -150,7 +152,7 @@ impl<'a> Event<'a> {
     }
 }
 
-fn text<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<&'a str> {
+pub(crate) fn text<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<&'a str> {
     let bytes = bytes.ok_or_else(|| Error::reject(format!("the event has no {what}; text is needed")))?;
     std::str::from_utf8(bytes).map_err(|e| Error::reject(format!("the {what} is not UTF-8 text: {e}")))
 }

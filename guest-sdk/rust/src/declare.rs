@@ -62,11 +62,31 @@ impl<'a> Opening<'a> {
 /// The declaration as the host gets it: without an `Input` field there is one input, `events`. Names that clash are the
 /// author's error.
 pub(crate) fn describe<O: crate::Operator>() -> Result<Descriptor> {
-    let mut descriptor = O::describe();
+    finished(O::describe(), O::config_schema())
+}
+
+/// The same of a window aggregate, which declares metrics and nothing else.
+pub(crate) fn describe_aggregator<A: crate::Aggregator>() -> Result<Descriptor> {
+    let mut descriptor = A::describe();
+    let Descriptor { name, inputs, outputs, states, timers, wants, .. } = &descriptor;
+    let declared = [("an input", inputs.len()), ("an output", outputs.len()), ("state", states.len())];
+    let declared =
+        declared.into_iter().chain([("a timer", timers.len()), ("watermarks", usize::from(wants.watermarks))]);
+    if let Some((what, _)) = declared.into_iter().find(|(_, count)| *count > 0) {
+        return Err(Error::fatal(format!(
+            "window aggregate `{name}` declares {what}; the host keeps its windows and accumulators and gives its rows out: \
+             only `Config`, `Context` and metrics may be fields"
+        )));
+    }
+    descriptor.outputs.push(Named::new("results"));
+    finished(descriptor, A::config_schema())
+}
+
+fn finished(mut descriptor: Descriptor, config: Option<serde_json::Value>) -> Result<Descriptor> {
     if descriptor.inputs.is_empty() {
         descriptor.inputs.push(Named::new("events"));
     }
-    descriptor.config = O::config_schema();
+    descriptor.config = config;
     let lists: [(&str, Vec<&str>); 5] = [
         ("inputs", descriptor.inputs.iter().map(|x| x.name.as_str()).collect()),
         ("outputs", descriptor.outputs.iter().map(|x| x.name.as_str()).collect()),

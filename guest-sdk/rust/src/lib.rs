@@ -22,10 +22,13 @@
 //! The map. `operator` (the trait) and `declare` (what a field is) face the author. `runner` takes the host's calls and
 //! drives the operator event by event; `call` is the call in progress, shared by every handle; `state`, `output`, `timer`
 //! and `metric` are the handles, each a [`call::Part`] that can undo one event and is written back once per call. `host`
-//! is the door: `wasm` (the component's imports) or `testing` (memory, for `cargo test`).
+//! is the door: `wasm` (the component's imports) or `testing` (memory, for `cargo test`). `aggregator` and
+//! `aggregate_runner` are the trait and the runner of window aggregates.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
+mod aggregate_runner;
+mod aggregator;
 mod batch;
 mod call;
 pub mod codec;
@@ -55,6 +58,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod wasm;
 
+pub use aggregator::{Aggregator, Rows, Window};
 pub use batch::{Batch, Event, Rejection};
 pub use config::Config;
 pub use declare::{Declare, Field, Input, Opening};
@@ -79,6 +83,7 @@ pub const TIME_LIMIT_MS: i64 = (1 << 53) - 1;
 
 /// What an operator usually needs.
 pub mod prelude {
+    pub use crate::aggregator::{Aggregator, Rows, Window};
     pub use crate::batch::{Batch, Event, Rejection};
     pub use crate::codec::{Json, Postcard, Raw};
     pub use crate::config::Config;
@@ -103,6 +108,21 @@ macro_rules! export {
         const _: () = {
             type TidemillComponent = $crate::wasm::Component<$operator>;
     $crate::bindings::export_processor!(TidemillComponent with_types_in $crate::bindings);
+        };
+    };
+}
+
+/// Makes a window aggregate the component's: one per crate. Does nothing in a native build, where tests use
+/// [`testing::AggregateHarness`].
+#[macro_export]
+macro_rules! export_aggregator {
+    ($aggregator:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type TidemillComponent = $crate::wasm::AggregateComponent<$aggregator>;
+            $crate::bindings::aggregator::export_aggregator!(
+                TidemillComponent with_types_in $crate::bindings::aggregator
+            );
         };
     };
 }

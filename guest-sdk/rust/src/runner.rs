@@ -93,7 +93,7 @@ impl<O: Operator> Runner<O> {
 }
 
 /// Where there is no event to refuse, refusing is fatal.
-fn not_an_event(error: Error) -> Error {
+pub(crate) fn not_an_event(error: Error) -> Error {
     match error {
         Error::Reject(reason) => Error::Fatal(reason),
         other => other,

@@ -1,4 +1,9 @@
-//! The component's side of the door: the WIT imports as a [`Host`], the WIT exports as calls of a runner.
+//! The component's side of the door: the WIT imports as a [`Host`], the WIT exports as calls of a runner. `aggregate` is
+//! that of window aggregates.
+
+mod aggregate;
+
+pub use aggregate::AggregateComponent;
 
 use crate::bindings::exports::tidemill::operator::operator as exports;
 use crate::bindings::tidemill::operator::{context, log as host_log, metrics, output, state, timers, types};
@@ -175,21 +180,26 @@ fn rejections(refused: Vec<crate::Rejection>) -> Vec<exports::Rejection> {
     refused.into_iter().map(|r| exports::Rejection { index: r.index, reason: r.reason }).collect()
 }
 
+/// The descriptor as JSON.
+fn describe(describe: impl FnOnce() -> crate::Result<crate::descriptor::Descriptor>) -> String {
+    install_panic_hook();
+    let descriptor = describe();
+    match descriptor.map_err(|e| e.to_string()).and_then(|d| serde_json::to_string(&d).map_err(|e| e.to_string())) {
+        Ok(json) => json,
+        Err(why) => {
+            // No descriptor is better than a wrong one: the host refuses the empty string, and the log says why.
+            log(Level::Error, &why);
+            String::new()
+        }
+    }
+}
+
 /// The component of an operator.
 pub struct Component<O>(PhantomData<O>);
 
 impl<O: Operator> exports::Guest for Component<O> {
     fn describe() -> String {
-        install_panic_hook();
-        let descriptor = crate::declare::describe::<O>();
-        match descriptor.map_err(|e| e.to_string()).and_then(|d| serde_json::to_string(&d).map_err(|e| e.to_string())) {
-            Ok(json) => json,
-            Err(why) => {
-                // No descriptor is better than a wrong one: the host refuses the empty string, and the log says why.
-                log(Level::Error, &why);
-                String::new()
-            }
-        }
+        describe(crate::declare::describe::<O>)
     }
 
     fn open(config: String) -> Result<(), exports::Failure> {

@@ -1,6 +1,6 @@
 //! A pipeline file as plain data, after parsing and checking. `config/parse/` makes it; `job` reads it.
 
-use super::builtin::Builtin;
+use super::builtin::{Builtin, WindowSpec};
 use std::path::PathBuf;
 use tidemill_storage::StreamName;
 
@@ -208,6 +208,13 @@ pub enum OperatorKind {
     Component(PathBuf),
     /// Declared without code.
     Builtin(Box<Builtin>),
+    /// Windows over a guest's aggregate.
+    Aggregator {
+        /// The windows; without what a built-in aggregate would compute.
+        window: Box<WindowSpec>,
+        /// Project folder or .wasm file of world aggregator, resolved against the pipeline file's folder.
+        component: PathBuf,
+    },
 }
 
 impl OperatorSpec {

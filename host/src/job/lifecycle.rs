@@ -20,7 +20,7 @@ use crate::dataflow::source_task::ReadLimits;
 use crate::dataflow::task::{FailureKind, TaskFailure};
 use crate::dataflow::worker::Executor;
 use crate::operator::{SharedFactory, builtin};
-use crate::wasm::{self, WasmEngine, WasmFactory};
+use crate::wasm::{self, WasmAggregates, WasmEngine, WasmFactory};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -143,17 +143,23 @@ fn prepare(pipeline: Pipeline, store: &Store, options: &RunOptions) -> Result<Jo
     let mut factories: Vec<SharedFactory> = Vec::new();
     for operator in &pipeline.operators {
         let at = |e: &dyn std::fmt::Display| JobError::Invalid(format!("operator {}: {e}", operator.name));
-        let path = match &operator.kind {
-            OperatorKind::Component(path) => path,
+        let (path, window) = match &operator.kind {
+            OperatorKind::Component(path) => (path, None),
+            OperatorKind::Aggregator { window, component } => (component, Some(window)),
             OperatorKind::Builtin(builtin) => {
                 factories.push(builtin::factory(builtin));
                 continue;
             }
         };
         let component = wasm::component::load(&engine, path).map_err(|e| at(&e))?;
-        let factory = WasmFactory::new(&engine, component, &operator.config, &operator.limits, &operator.name)
-            .map_err(|e| at(&e))?;
-        factories.push(Arc::new(factory));
+        let (config, limits, name) = (&operator.config, &operator.limits, &operator.name);
+        factories.push(match window {
+            None => Arc::new(WasmFactory::new(&engine, component, config, limits, name).map_err(|e| at(&e))?),
+            Some(window) => {
+                let aggregates = WasmAggregates::new(&engine, component, config, limits, name).map_err(|e| at(&e))?;
+                builtin::window::factory_over(window, Arc::new(aggregates)).map_err(|e| at(&e))?
+            }
+        });
     }
     prepare_with(pipeline, factories, store, options)
 }

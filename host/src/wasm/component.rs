@@ -1,14 +1,15 @@
 //! From bytes to something that runs: a file or project folder becomes a checked, compiled, described component.
 //! `job/planner.rs` loads, `cli` inspects and builds; `instance.rs` runs what comes out.
 
-use super::bindings::ProcessorPre;
+use super::bindings::aggregator::{Aggregator, AggregatorPre};
+use super::bindings::{Processor, ProcessorPre};
 use super::describe;
 use super::engine::{EngineOptions, WasmEngine};
 use super::error::ComponentError;
 use super::host_functions::{HostState, Phase};
-use super::instance::Instance;
+use super::instance::{Instance, World};
 use super::limits::DESCRIBE_LIMITS;
-use super::world::{self, Surface};
+use super::world::{self, Surface, WorldName};
 use crate::operator::{Context, Descriptor, Failure};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -19,13 +20,20 @@ use wasmtime::component::Component;
 /// Where `tidemill build` puts a project's component, in the project's folder.
 pub const BUILT_COMPONENT: &str = "component.wasm";
 
-/// A component that fits world `processor`, compiled and described. Cheap to clone.
+/// A component that fits one of the worlds, compiled and described. Cheap to clone.
 #[derive(Clone)]
 pub struct LoadedComponent {
-    pre: ProcessorPre<HostState>,
+    pre: Pre,
+    name: String,
     descriptor: Arc<Descriptor>,
     digest: String,
     from_cache: bool,
+}
+
+#[derive(Clone)]
+enum Pre {
+    Processor(ProcessorPre<HostState>),
+    Aggregator(AggregatorPre<HostState>),
 }
 
 impl LoadedComponent {
@@ -44,8 +52,28 @@ impl LoadedComponent {
         self.from_cache
     }
 
-    pub(super) fn pre(&self) -> &ProcessorPre<HostState> {
-        &self.pre
+    /// As an operator.
+    pub(super) fn processor(&self) -> Result<&ProcessorPre<HostState>, ComponentError> {
+        match &self.pre {
+            Pre::Processor(pre) => Ok(pre),
+            Pre::Aggregator(_) => Err(ComponentError::WrongWorld(format!(
+                "component {} is a window aggregate (world aggregator), which needs a window: write window = {{ tumbling = \"1h\" }} \
+                 or another beside it",
+                self.name
+            ))),
+        }
+    }
+
+    /// As the aggregate of windows.
+    pub(super) fn aggregator(&self) -> Result<&AggregatorPre<HostState>, ComponentError> {
+        match &self.pre {
+            Pre::Aggregator(pre) => Ok(pre),
+            Pre::Processor(_) => Err(ComponentError::WrongWorld(format!(
+                "component {} is an operator of world processor, which keeps its own windows: remove window, or give it a \
+                 component of world aggregator",
+                self.name
+            ))),
+        }
     }
 
     pub(super) fn shared_descriptor(&self) -> Arc<Descriptor> {
@@ -83,8 +111,8 @@ pub fn load(engine: &WasmEngine, path: &Path) -> Result<LoadedComponent, Compone
 
 /// Loads a component from memory; `name` is what messages call it.
 pub fn load_bytes(engine: &WasmEngine, name: &str, bytes: &[u8]) -> Result<LoadedComponent, ComponentError> {
-    world::surface(name, bytes)?.check(name)?;
-    load_checked(engine, name, bytes)
+    let world = world::surface(name, bytes)?.check(name)?;
+    load_checked(engine, name, bytes, world)
 }
 
 /// Reads a component and says what it is, also when it cannot run as an operator.
@@ -95,13 +123,13 @@ pub fn inspect(path: &Path) -> Result<ComponentReport, ComponentError> {
     let surface = world::surface(&name, &bytes)?;
     let loaded = surface
         .check(&name)
-        .and_then(|()| WasmEngine::new(EngineOptions::default()))
-        .and_then(|engine| load_checked(&engine, &name, &bytes));
+        .and_then(|world| WasmEngine::new(EngineOptions::default()).map(|engine| (engine, world)))
+        .and_then(|(engine, world)| load_checked(&engine, &name, &bytes, world));
     let (descriptor, problem) = match loaded {
         Ok(component) => (Some(component.descriptor().clone()), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let (world, Surface { imports, exports }) = (surface.world(), surface);
+    let (world, Surface { imports, exports }) = (surface.world().map(WorldName::full), surface);
     let digest = format!("sha256:{}", sha256_hex(&bytes));
     Ok(ComponentReport { file, digest, size: bytes.len() as u64, world, imports, exports, descriptor, problem })
 }
@@ -143,18 +171,38 @@ fn component_file(path: &Path) -> Result<PathBuf, ComponentError> {
     )))
 }
 
-fn load_checked(engine: &WasmEngine, name: &str, bytes: &[u8]) -> Result<LoadedComponent, ComponentError> {
+fn load_checked(
+    engine: &WasmEngine,
+    name: &str,
+    bytes: &[u8],
+    world: WorldName,
+) -> Result<LoadedComponent, ComponentError> {
     let digest = sha256_hex(bytes);
     let (component, from_cache) = compile(engine, name, bytes, &digest)?;
     let unfit = |e: wasmtime::Error| {
         ComponentError::WrongWorld(format!(
-            "component {name} does not fit world tidemill:operator/processor@0.1.0: {e:#}; build it with a matching SDK"
+            "component {name} does not fit world {}: {e:#}; build it with a matching SDK",
+            world.full()
         ))
     };
-    let pre = engine.linker().instantiate_pre(&component).and_then(ProcessorPre::new).map_err(unfit)?;
-    let descriptor = describe(engine, &pre)
+    let linked = engine.linker().instantiate_pre(&component);
+    let (pre, json) = match world {
+        WorldName::Processor => {
+            let pre = linked.and_then(ProcessorPre::new).map_err(unfit)?;
+            let json = describe::<Processor>(engine, &pre);
+            (Pre::Processor(pre), json)
+        }
+        WorldName::Aggregator => {
+            let pre = linked.and_then(AggregatorPre::new).map_err(unfit)?;
+            let json = describe::<Aggregator>(engine, &pre);
+            (Pre::Aggregator(pre), json)
+        }
+    };
+    let parse = |json: String| describe::parse(&json, world);
+    let descriptor = json
+        .and_then(parse)
         .map_err(|why| ComponentError::Descriptor(format!("component {name} cannot be used: {why}")))?;
-    Ok(LoadedComponent { pre, descriptor: Arc::new(descriptor), digest, from_cache })
+    Ok(LoadedComponent { pre, name: name.to_owned(), descriptor: Arc::new(descriptor), digest, from_cache })
 }
 
 fn compile(engine: &WasmEngine, name: &str, bytes: &[u8], digest: &str) -> Result<(Component, bool), ComponentError> {
@@ -171,7 +219,7 @@ fn compile(engine: &WasmEngine, name: &str, bytes: &[u8], digest: &str) -> Resul
 }
 
 /// Asks a throw-away instance what it is.
-fn describe(engine: &WasmEngine, pre: &ProcessorPre<HostState>) -> Result<Descriptor, String> {
+fn describe<W: World>(engine: &WasmEngine, pre: &W::Pre) -> Result<String, String> {
     let mut context = Context::default();
     let nothing = Descriptor {
         descriptor: 0,
@@ -185,19 +233,19 @@ fn describe(engine: &WasmEngine, pre: &ProcessorPre<HostState>) -> Result<Descri
         wants: Default::default(),
         config: None,
     };
-    let json =
-        Instance::start(engine, pre, Arc::new(nothing), &DESCRIBE_LIMITS, &mut context).and_then(|mut instance| {
+    let json = Instance::<W>::start(engine, pre, Arc::new(nothing), &DESCRIBE_LIMITS, &mut context).and_then(
+        |mut instance| {
             let deadline_ms = DESCRIBE_LIMITS.call_deadline_ms;
             instance.call("describe", Phase::Describe, deadline_ms, &mut context, |guest, store| {
-                guest.call_describe(store).map(Ok)
+                guest.describe(store).map(Ok)
             })
-        });
-    let json = json.map_err(|failure| match failure {
+        },
+    );
+    json.map_err(|failure| match failure {
         Failure::Trap { message, backtrace } if backtrace.is_empty() => message,
         Failure::Trap { message, backtrace } => format!("{message}\n{backtrace}"),
         other => format!("describe failed: {other:?}"),
-    })?;
-    describe::parse(&json)
+    })
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {

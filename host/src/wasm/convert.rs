@@ -6,10 +6,12 @@
 //! is only looked at (state keys) is viewed in place if it happens to be aligned, as it is with every usual allocator.
 //! Everything from a guest is checked here.
 
+use super::bindings::aggregator::wit as aggregate;
 use super::bindings::wit;
 use super::bindings::wit::types::{
     BatchParam, BatchResult, ColumnsParam, ColumnsResult, OptionalColumnsParam, OptionalColumnsResult,
 };
+use crate::operator::builtin::aggregate::Window;
 use crate::operator::{Failure, LogLevel, Rejection, TimeDomain, TimerBatch};
 use bytemuck::Pod;
 use std::borrow::Cow;
@@ -31,8 +33,19 @@ pub(super) fn batch_param(batch: &Batch) -> BatchParam<'_> {
     }
 }
 
-fn optional_columns_param(column: &OptionalColumn) -> OptionalColumnsParam<'_> {
+/// Lends values that may be absent to a guest.
+pub(super) fn optional_columns_param(column: &OptionalColumn) -> OptionalColumnsParam<'_> {
     OptionalColumnsParam { data: &column.data, ends: bytemuck::cast_slice(&column.ends), present: &column.present }
+}
+
+/// Lends values to a guest.
+pub(super) fn columns_param(column: &Column) -> ColumnsParam<'_> {
+    ColumnsParam { data: &column.data, ends: bytemuck::cast_slice(&column.ends) }
+}
+
+/// A window for a guest.
+pub(super) fn window_param(window: &Window) -> wit::types::Window {
+    wit::types::Window { start: window.start, end: window.end, firing: window.firing }
 }
 
 /// Lends due timers to a guest.
@@ -43,7 +56,7 @@ pub(super) fn timers_param(fired: &TimerBatch) -> wit::types::TimerBatch<'_> {
             TimeDomain::ProcessingTime => wit::types::TimeDomain::ProcessingTime,
         },
         timer: fired.timer,
-        keys: ColumnsParam { data: &fired.keys.data, ends: bytemuck::cast_slice(&fired.keys.ends) },
+        keys: columns_param(&fired.keys),
         times: bytemuck::cast_slice(&fired.times),
     }
 }
@@ -71,6 +84,39 @@ pub(super) fn batch(from: BatchResult) -> Result<Batch, Refused> {
     };
     batch.check("the batch").map_err(|e| e.to_string())?;
     Ok(batch)
+}
+
+/// Takes values from a guest, which owes `count` of them.
+pub(super) fn column(from: ColumnsResult, what: &str, count: usize) -> Result<Column, Refused> {
+    let ends = ends(&from.data, &from.ends, what)?.into_owned();
+    if ends.len() != count {
+        return Err(format!("{what}: it gave {} for {count}", ends.len()));
+    }
+    Ok(Column { ends, data: from.data })
+}
+
+/// Takes the rows of `windows` windows from a guest, in the order of the windows, and their bytes. Their times are the
+/// host's to set.
+pub(super) fn finished(from: aggregate::Finished, windows: usize) -> Result<((Batch, Vec<u32>), usize), Refused> {
+    let bytes = batch_bytes(&from.rows) + from.window_of.len();
+    let window_of: Vec<u32> = numbers(&from.window_of, "window-of")?;
+    let rows = batch(from.rows)?;
+    if rows.len() != window_of.len() {
+        return Err(format!("it gave {} rows and {} entries in window-of", rows.len(), window_of.len()));
+    }
+    if let Some(beyond) = window_of.iter().find(|window| **window as usize >= windows) {
+        return Err(format!("window-of names window {beyond} of a call with {windows}"));
+    }
+    if window_of.is_sorted() {
+        return Ok(((rows, window_of), bytes));
+    }
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|row| window_of[*row]);
+    let mut sorted = Batch::default();
+    for row in &order {
+        sorted.extend_from(&rows, *row..*row + 1).map_err(|e| e.to_string())?;
+    }
+    Ok(((sorted, order.into_iter().map(|row| window_of[row]).collect()), bytes))
 }
 
 fn optional_column(from: OptionalColumnsResult, what: &str) -> Result<OptionalColumn, Refused> {

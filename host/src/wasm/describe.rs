@@ -1,5 +1,6 @@
 //! The descriptor's JSON as a guest gives it, read and checked. `component.rs` calls it once per component.
 
+use super::world::WorldName;
 use crate::operator::Descriptor;
 use crate::operator::descriptor::DESCRIPTOR_VERSION;
 
@@ -10,7 +11,7 @@ const ENTRIES_MAX: usize = 1_024;
 const NAME_LEN_MAX: usize = 128;
 
 /// Reads and checks a descriptor; the error says what is wrong with which entry.
-pub(super) fn parse(json: &str) -> Result<Descriptor, String> {
+pub(super) fn parse(json: &str, world: WorldName) -> Result<Descriptor, String> {
     // The number first: a newer form may well differ in everything else.
     let value: serde_json::Value =
         serde_json::from_str(json).map_err(|e| format!("describe did not return JSON: {e}"))?;
@@ -27,7 +28,28 @@ pub(super) fn parse(json: &str) -> Result<Descriptor, String> {
     let descriptor: Descriptor =
         serde_json::from_value(value).map_err(|e| format!("its descriptor does not fit the schema: {e}"))?;
     check(&descriptor)?;
+    if world == WorldName::Aggregator {
+        check_aggregate(&descriptor)?;
+    }
     Ok(descriptor)
+}
+
+/// An aggregate computes; what is kept, timed and given out is the window operator's.
+fn check_aggregate(descriptor: &Descriptor) -> Result<(), String> {
+    let declared = [("states", descriptor.states.len()), ("timers", descriptor.timers.len())];
+    if let Some((what, _)) = declared.iter().find(|(_, count)| *count > 0) {
+        return Err(format!(
+            "its descriptor has {what}; a window aggregate has none, the window operator keeps its accumulators: put what \
+             has to last into the accumulator"
+        ));
+    }
+    if descriptor.inputs.len() != 1 || descriptor.outputs.len() > 1 {
+        return Err("its descriptor has several inputs or outputs; a window aggregate has one of each".into());
+    }
+    if descriptor.wants.watermarks {
+        return Err("its descriptor wants watermarks; a window aggregate is not told of them".into());
+    }
+    Ok(())
 }
 
 fn check(descriptor: &Descriptor) -> Result<(), String> {
@@ -71,9 +93,13 @@ mod tests {
     use super::*;
     use crate::operator::descriptor::StateKind;
 
+    fn processor(json: &str) -> Result<Descriptor, String> {
+        parse(json, WorldName::Processor)
+    }
+
     #[test]
     fn a_descriptor_is_read() {
-        let d = parse(
+        let d = processor(
             r#"{"descriptor":1,"name":"n","inputs":[{"name":"events"}],"states":[{"name":"days","kind":"map"}],
                 "wants":{"watermarks":true}}"#,
         )
@@ -96,8 +122,24 @@ mod tests {
                 "unknown variant `heap`",
             ),
         ] {
-            let message = parse(json).unwrap_err();
+            let message = processor(json).unwrap_err();
             assert!(message.contains(expected), "{json}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_aggregate_declares_no_state_of_its_own() {
+        let good = r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"metrics":[{"name":"m","kind":"counter"}]}"#;
+        assert_eq!(parse(good, WorldName::Aggregator).unwrap().metrics.len(), 1);
+        for (member, expected) in [
+            (r#""states":[{"name":"s","kind":"value"}]"#, "has states"),
+            (r#""timers":[{"name":"t"}]"#, "has timers"),
+            (r#""outputs":[{"name":"o"},{"name":"p"}]"#, "several inputs or outputs"),
+            (r#""wants":{"watermarks":true}"#, "wants watermarks"),
+        ] {
+            let json = format!(r#"{{"descriptor":1,"name":"n","inputs":[{{"name":"a"}}],{member}}}"#);
+            let message = parse(&json, WorldName::Aggregator).unwrap_err();
+            assert!(message.contains(expected), "{message}");
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Running instances: a factory per operator of a pipeline, an instance per subtask. The dataflow calls it through
-//! `operator::Operator`; it calls the guest.
+//! Running instances of either world, and operators over those of world `processor`: a factory per operator of a pipeline,
+//! an instance per subtask. The dataflow calls it through `operator::Operator`; it calls the guest. `aggregate.rs` does the
+//! same for world `aggregator`.
 //!
 //! Invariants:
 //! 1. The call's `Context` is in the store only while the guest runs; it is back with the caller on every path.
 //! 2. An instance whose guest died answers every later call with `Failure::Bug`.
 
+use super::bindings::aggregator::{Aggregator, AggregatorPre};
 use super::bindings::{Guest, Processor, ProcessorPre, wit};
 use super::component::LoadedComponent;
 use super::convert;
@@ -37,8 +39,8 @@ impl WasmFactory {
         operator: &str,
     ) -> Result<WasmFactory, ComponentError> {
         limits::check(operator, limits)?;
-        // `open` gets `{}` where the pipeline file has no table.
-        let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
+        component.processor()?;
+        let config = config_text(config);
         Ok(WasmFactory { engine: engine.clone(), component, config, limits: limits.clone() })
     }
 }
@@ -50,17 +52,20 @@ impl OperatorFactory for WasmFactory {
 
     fn create(&self, context: &mut Context) -> Result<Box<dyn Operator>, Failure> {
         let descriptor = self.component.shared_descriptor();
-        let mut instance = Instance::start(&self.engine, self.component.pre(), descriptor, &self.limits, context)?;
-        let deadline_ms = self.limits.call_deadline_ms.max(START_DEADLINE_MS);
-        instance
-            .call("open", Phase::Open, deadline_ms, context, |guest, store| guest.call_open(store, &self.config))?;
+        let pre = self.component.processor().map_err(|e| Failure::Bug(e.to_string()))?;
+        let instance = Instance::open(&self.engine, pre, descriptor, &self.limits, &self.config, context)?;
         Ok(Box::new(WasmOperator { instance }))
     }
 }
 
+/// `open` gets `{}` where the pipeline file has no table.
+pub(super) fn config_text(config: &serde_json::Value) -> String {
+    if config.is_null() { "{}".to_owned() } else { config.to_string() }
+}
+
 /// One opened instance.
 struct WasmOperator {
-    instance: Instance,
+    instance: Instance<Processor>,
 }
 
 impl WasmOperator {
@@ -72,7 +77,7 @@ impl WasmOperator {
         context: &mut Context,
         call: impl FnOnce(&Guest, &mut Store<HostState>) -> Called<Vec<wit::types::Rejection>>,
     ) -> Result<Vec<Rejection>, Failure> {
-        let rejected = self.instance.run(name, context, call)?;
+        let rejected = self.instance.run(name, context, |world, store| call(guest(world), store))?;
         if rejected.is_empty() {
             return Ok(Vec::new());
         }
@@ -105,35 +110,96 @@ impl Operator for WasmOperator {
     }
 
     fn on_watermark(&mut self, watermark: EventTime, context: &mut Context) -> Result<(), Failure> {
-        self.instance.run("on-watermark", context, |guest, store| guest.call_on_watermark(store, watermark.0))
+        self.instance.run("on-watermark", context, |world, store| guest(world).call_on_watermark(store, watermark.0))
     }
 
     fn close(&mut self, context: &mut Context) -> Result<(), Failure> {
-        self.instance.run("close", context, |guest, store| guest.call_close(store))
+        self.instance.run("close", context, |world, store| guest(world).call_close(store))
+    }
+}
+
+fn guest(world: &Processor) -> &Guest {
+    world.tidemill_operator_operator()
+}
+
+/// What the two worlds have in common.
+pub(super) trait World: Sized {
+    /// Compiled and linked, ready to instantiate.
+    type Pre;
+
+    fn instantiate(pre: &Self::Pre, store: &mut Store<HostState>) -> wasmtime::Result<Self>;
+    fn describe(&self, store: &mut Store<HostState>) -> wasmtime::Result<String>;
+    fn open(&self, store: &mut Store<HostState>, config: &str) -> Called<()>;
+}
+
+impl World for Processor {
+    type Pre = ProcessorPre<HostState>;
+
+    fn instantiate(pre: &Self::Pre, store: &mut Store<HostState>) -> wasmtime::Result<Processor> {
+        pre.instantiate(store)
+    }
+
+    fn describe(&self, store: &mut Store<HostState>) -> wasmtime::Result<String> {
+        guest(self).call_describe(store)
+    }
+
+    fn open(&self, store: &mut Store<HostState>, config: &str) -> Called<()> {
+        guest(self).call_open(store, config)
+    }
+}
+
+impl World for Aggregator {
+    type Pre = AggregatorPre<HostState>;
+
+    fn instantiate(pre: &Self::Pre, store: &mut Store<HostState>) -> wasmtime::Result<Aggregator> {
+        pre.instantiate(store)
+    }
+
+    fn describe(&self, store: &mut Store<HostState>) -> wasmtime::Result<String> {
+        self.tidemill_operator_aggregate().call_describe(store)
+    }
+
+    fn open(&self, store: &mut Store<HostState>, config: &str) -> Called<()> {
+        self.tidemill_operator_aggregate().call_open(store, config)
     }
 }
 
 /// What a guest call returns: a trap, or the guest's own answer.
-type Called<R> = wasmtime::Result<Result<R, wit::types::Failure>>;
+pub(super) type Called<R> = wasmtime::Result<Result<R, wit::types::Failure>>;
 
 /// A store with a live guest in it.
-pub(super) struct Instance {
+pub(super) struct Instance<W> {
     store: Store<HostState>,
-    guest: Processor,
+    guest: W,
     limits: Limits,
     /// Why it answers no more.
     dead: Option<String>,
 }
 
-impl Instance {
+impl<W: World> Instance<W> {
+    /// Instantiates and opens.
+    pub(super) fn open(
+        engine: &WasmEngine,
+        pre: &W::Pre,
+        descriptor: Arc<Descriptor>,
+        limits: &Limits,
+        config: &str,
+        context: &mut Context,
+    ) -> Result<Instance<W>, Failure> {
+        let mut instance = Instance::<W>::start(engine, pre, descriptor, limits, context)?;
+        let deadline_ms = limits.call_deadline_ms.max(START_DEADLINE_MS);
+        instance.call("open", Phase::Open, deadline_ms, context, |guest, store| guest.open(store, config))?;
+        Ok(instance)
+    }
+
     /// Instantiates; the guest's own initialisation runs here. `context` takes its log lines.
     pub(super) fn start(
         engine: &WasmEngine,
-        pre: &ProcessorPre<HostState>,
+        pre: &W::Pre,
         descriptor: Arc<Descriptor>,
         limits: &Limits,
         context: &mut Context,
-    ) -> Result<Instance, Failure> {
+    ) -> Result<Instance<W>, Failure> {
         let memory = MemoryLimiter::new(limits.memory_bytes);
         let host = HostState::new(descriptor, memory, CallBudget::new(limits.output_bytes));
         let mut store = Store::new(engine.wasmtime(), host);
@@ -141,17 +207,17 @@ impl Instance {
         store.set_hostcall_fuel(limits::hostcall_bytes(limits));
         let deadline_ms = limits.call_deadline_ms.max(START_DEADLINE_MS);
         let started = enter(&mut store, "start-up", Phase::Describe, deadline_ms, limits, context, |store| {
-            pre.instantiate(store)
+            W::instantiate(pre, store)
         });
         Ok(Instance { guest: started?, store, limits: limits.clone(), dead: None })
     }
 
     /// An ordinary call, under the operator's deadline.
-    fn run<R>(
+    pub(super) fn run<R>(
         &mut self,
         name: &str,
         context: &mut Context,
-        call: impl FnOnce(&Guest, &mut Store<HostState>) -> Called<R>,
+        call: impl FnOnce(&W, &mut Store<HostState>) -> Called<R>,
     ) -> Result<R, Failure> {
         self.call(name, Phase::Run, self.limits.call_deadline_ms, context, call)
     }
@@ -163,7 +229,7 @@ impl Instance {
         phase: Phase,
         deadline_ms: u64,
         context: &mut Context,
-        call: impl FnOnce(&Guest, &mut Store<HostState>) -> Called<R>,
+        call: impl FnOnce(&W, &mut Store<HostState>) -> Called<R>,
     ) -> Result<R, Failure> {
         if let Some(why) = &self.dead {
             return Err(Failure::Bug(format!(
@@ -171,7 +237,6 @@ impl Instance {
             )));
         }
         let Instance { store, guest, limits, .. } = self;
-        let guest = guest.tidemill_operator_operator();
         match enter(store, name, phase, deadline_ms, limits, context, |store| call(guest, store)) {
             Ok(answer) => answer.map_err(convert::failure),
             Err(failure) => {
@@ -184,9 +249,19 @@ impl Instance {
     }
 
     /// The guest answered with something that the contract rules out: it is treated as dead.
-    fn condemn(&mut self, message: String) -> Failure {
+    pub(super) fn condemn(&mut self, message: String) -> Failure {
         self.dead = Some(message.clone());
         Failure::Trap { message, backtrace: String::new() }
+    }
+
+    /// Whether it answers no more.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.is_some()
+    }
+
+    /// Counts what a call handed back against the quota; the error is the refusal.
+    pub(super) fn take_output(&mut self, bytes: usize) -> Result<(), String> {
+        self.store.data_mut().budget.take_output(bytes)
     }
 }
 

@@ -7,12 +7,13 @@
 //!   world.rs       imports and exports against the world, before compiling
 //!   cache.rs       compiled code on disk
 //!   describe.rs    the descriptor's JSON, checked
-//! instance.rs    WasmFactory, WasmOperator (impl Operator)                       once per subtask, fresh after a trap
+//! instance.rs    Instance of a world; WasmFactory, WasmOperator (impl Operator)  once per subtask, fresh after a trap
+//! aggregate.rs   the same for windows: WasmAggregates, WasmAggregate (impl Aggregate), which isolates poison
 //!   limits.rs      deadline, memory, output and log of one instance and call
 //!   trap.rs        what killed a guest -> Failure
 //!   host_functions/  what a guest may call, one file per interface, over Context
 //! convert.rs     WIT types <-> batches: the only door                            every call
-//! bindings.rs    the one bindgen!
+//! bindings.rs    the one place of bindgen!
 //! ```
 //!
 //! Invariants:
@@ -22,6 +23,7 @@
 //!    fails is a trap whose message names the function, the thing and the mend. Nothing a guest does aborts the host.
 //! 4. After a trap an instance answers no call.
 
+pub mod aggregate;
 mod bindings;
 mod cache;
 pub mod component;
@@ -35,6 +37,7 @@ mod limits;
 mod trap;
 mod world;
 
+pub use aggregate::WasmAggregates;
 pub use component::{ComponentReport, LoadedComponent};
 pub use engine::{EngineOptions, WasmEngine};
 pub use error::ComponentError;

@@ -11,8 +11,39 @@ const PACKAGE: &str = "tidemill:operator/";
 const VERSION: &str = "0.1.0";
 const SERIES: &str = "0.1.";
 
-/// What world `processor` may import.
-const GRANTED: [&str; 7] = ["types", "state", "timers", "output", "metrics", "log", "context"];
+/// The worlds of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WorldName {
+    /// An operator.
+    Processor,
+    /// The aggregate of a window operator.
+    Aggregator,
+}
+
+impl WorldName {
+    /// Its full name.
+    pub(super) fn full(self) -> &'static str {
+        match self {
+            WorldName::Processor => "tidemill:operator/processor@0.1.0",
+            WorldName::Aggregator => "tidemill:operator/aggregator@0.1.0",
+        }
+    }
+
+    fn short(self) -> &'static str {
+        match self {
+            WorldName::Processor => "processor",
+            WorldName::Aggregator => "aggregator",
+        }
+    }
+
+    /// What a component of it may import.
+    fn granted(self) -> &'static [&'static str] {
+        match self {
+            WorldName::Processor => &["types", "state", "timers", "output", "metrics", "log", "context"],
+            WorldName::Aggregator => &["types", "metrics", "log", "context"],
+        }
+    }
+}
 
 /// Names at the surface of a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,70 +105,66 @@ impl Surface {
     }
 
     /// The world that the exports belong to.
-    pub(super) fn world(&self) -> Option<&'static str> {
+    pub(super) fn world(&self) -> Option<WorldName> {
         if self.exports_interface("operator") {
-            Some("tidemill:operator/processor@0.1.0")
+            Some(WorldName::Processor)
         } else if self.exports_interface("aggregate") {
-            Some("tidemill:operator/aggregator@0.1.0")
+            Some(WorldName::Aggregator)
         } else {
             None
         }
     }
 
-    /// Whether a component of this surface can run as an operator.
-    pub(super) fn check(&self, name: &str) -> Result<(), ComponentError> {
-        if let Some(why) = self.missing_export() {
-            return Err(ComponentError::WrongWorld(format!("component {name} {why}")));
-        }
+    /// The world that a component of this surface can run in.
+    pub(super) fn check(&self, name: &str) -> Result<WorldName, ComponentError> {
+        let Some(world) = self.world() else {
+            return Err(ComponentError::WrongWorld(format!("component {name} {}", self.missing_export())));
+        };
         for import in &self.imports {
-            if let Some(why) = refused(import) {
+            if let Some(why) = refused(import, world) {
                 return Err(ComponentError::WrongWorld(format!("component {name} imports {import}, {why}")));
             }
         }
-        Ok(())
+        Ok(world)
     }
 
-    fn missing_export(&self) -> Option<String> {
-        if self.exports_interface("operator") {
-            return None;
-        }
+    /// Why it belongs to no world of the contract.
+    fn missing_export(&self) -> String {
         let wanted = format!("{PACKAGE}operator@{VERSION}");
-        if let Some(version) = self.exports.iter().find_map(|name| version_of(name, "operator")) {
-            return Some(format!(
-                "exports {PACKAGE}operator@{version}; this Tidemill serves {SERIES}x: build it with an SDK of that version"
-            ));
-        }
-        if self.exports_interface("aggregate") {
-            return Some(format!(
-                "is a window aggregate (world aggregator); an operator of a pipeline must be of world processor, which \
-                 exports {wanted}"
-            ));
+        for interface in ["operator", "aggregate"] {
+            if let Some(version) = self.exports.iter().find_map(|name| version_of(name, interface)) {
+                return format!(
+                    "exports {PACKAGE}{interface}@{version}; this Tidemill serves {SERIES}x: build it with an SDK of that \
+                     version"
+                );
+            }
         }
         let exports = match self.exports.as_slice() {
             [] => "exports nothing".to_owned(),
             names => format!("is of another world (it exports {})", names.join(", ")),
         };
-        Some(format!(
+        format!(
             "{exports}; an operator must export {wanted}: use the SDK's export macro, or generate bindings for world \
              processor of wit/"
-        ))
+        )
     }
 }
 
 /// Why an import is not granted; `None` if it is.
-fn refused(import: &str) -> Option<String> {
+fn refused(import: &str, world: WorldName) -> Option<String> {
     let Some(rest) = import.strip_prefix(PACKAGE) else {
         let mend = if import.starts_with("wasi:") {
             "an operator gets no files, clocks, network or randomness of the machine: build it without WASI (Rust: \
              target wasm32-unknown-unknown; other languages: their SDK's stubs)"
         } else {
-            "an operator may import the interfaces of world processor (wit/) and nothing else"
+            "an operator may import the interfaces of its world (wit/) and nothing else"
         };
         return Some(format!("which Tidemill does not grant: {mend}"));
     };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
-    if !GRANTED.contains(&interface) {
-        return Some(format!("which this Tidemill does not have; world processor offers {}", GRANTED.join(", ")));
+    if !world.granted().contains(&interface) {
+        let (world, offers) = (world.short(), world.granted().join(", "));
+        return Some(format!("which this Tidemill does not have; world {world} offers {offers}"));
     }
     if !version.starts_with(SERIES) {
         return Some(format!(
@@ -163,7 +190,9 @@ mod tests {
             &["tidemill:operator/operator@0.1.2"],
         );
         ok.check("x").unwrap();
-        assert_eq!(ok.world(), Some("tidemill:operator/processor@0.1.0"));
+        assert_eq!(ok.world(), Some(WorldName::Processor));
+        let aggregate = of(&["tidemill:operator/log@0.1.0"], &["tidemill:operator/aggregate@0.1.1"]);
+        assert_eq!(aggregate.check("x").unwrap(), WorldName::Aggregator);
     }
 
     #[test]
@@ -186,7 +215,9 @@ mod tests {
             message(of(&[], &[])).contains("exports nothing; an operator must export tidemill:operator/operator@0.1.0")
         );
         assert!(message(of(&[], &["wasi:cli/run@0.2.0"])).contains("another world (it exports wasi:cli/run@0.2.0)"));
-        assert!(message(of(&[], &["tidemill:operator/aggregate@0.1.0"])).contains("window aggregate"));
+        assert!(message(of(&[], &["tidemill:operator/aggregate@0.2.0"])).contains("serves 0.1.x"));
+        let keeps = of(&["tidemill:operator/state@0.1.0"], &["tidemill:operator/aggregate@0.1.0"]);
+        assert!(message(keeps).contains("world aggregator offers types, metrics, log, context"));
         assert!(message(of(&[], &["tidemill:operator/operator@0.2.0"])).contains("serves 0.1.x"));
     }
 }

@@ -37,10 +37,11 @@ pub(crate) struct Golden {
     pub(crate) stream: &'static str,
 }
 
-pub(crate) const GOLDEN: [Golden; 4] = [
+pub(crate) const GOLDEN: [Golden; 5] = [
     Golden { name: "flight-delays", stream: "flights/daily" },
     Golden { name: "word-count", stream: "words/counts" },
     Golden { name: "keyed-chain", stream: "flights/miles" },
+    Golden { name: "flight-weeks", stream: "flights/weekly" },
     Golden { name: "sessions", stream: "flights/waves" },
 ];
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tidemill::config::builtin::*;
 use tidemill::dataflow::timer_service::TimerService;
 use tidemill::operator::builtin;
-use tidemill::operator::{Context, MetricOp, Operator, Rejection, SharedFactory, TimeDomain};
+use tidemill::operator::{Context, MetricOp, Operator, Rejection, SharedFactory, Subtask, TimeDomain};
 use tidemill::state::KeyedState;
 use tidemill_storage::hash::key_group_range;
 use tidemill_storage::state::Memory;
@@ -34,7 +34,10 @@ pub(crate) struct Rig {
     committed: i64,
     pub(crate) now_ms: i64,
     pub(crate) out: Vec<Out>,
+    /// The first metric.
     pub(crate) counted: u64,
+    /// The second metric: a guest's first, under a window operator.
+    pub(crate) guest_metric: u64,
     pub(crate) rejected: Vec<Rejection>,
     /// Timers in one call at most.
     pub(crate) timers_per_call: usize,
@@ -42,7 +45,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(operator: &Builtin) -> Rig {
-        let factory = builtin::factory(operator);
+        Rig::over(builtin::factory(operator))
+    }
+
+    pub(crate) fn over(factory: SharedFactory) -> Rig {
         let mut rig = Rig {
             operator: factory.create(&mut Context::default()).unwrap(),
             factory,
@@ -55,6 +61,7 @@ impl Rig {
             now_ms: 0,
             out: Vec::new(),
             counted: 0,
+            guest_metric: 0,
             rejected: Vec::new(),
             timers_per_call: 3,
         };
@@ -73,8 +80,10 @@ impl Rig {
             }
         }
         for metric in self.context.metrics.drain(..) {
-            if let MetricOp::Add(0, amount) = metric {
-                self.counted += amount;
+            match metric {
+                MetricOp::Add(0, amount) => self.counted += amount,
+                MetricOp::Add(1, amount) => self.guest_metric += amount,
+                _ => {}
             }
         }
     }
@@ -121,18 +130,49 @@ impl Rig {
         self.deltas.iter().for_each(|delta| memory.apply_delta(delta, tidemill_storage::Epoch(0)).unwrap());
         let kinds = self.factory.descriptor().states.iter().map(|s| s.kind).collect();
         let state = KeyedState::new(memory, kinds, MAX_PARALLELISM, key_groups);
-        self.context = Context { state, ..Context::default() };
+        let subtask = Some(Subtask { index: 0, parallelism: 1, max_parallelism: MAX_PARALLELISM });
+        self.context = Context { state, subtask, ..Context::default() };
         self.timers = TimerService::load(&self.context.state).unwrap();
         self.operator = self.factory.create(&mut self.context).unwrap();
         self.watermark = self.committed;
     }
 
-    /// The same state under an operator with other settings.
-    pub(crate) fn replaced_by(mut self, operator: &Builtin) -> Rig {
+    /// Nothing is lost but the instance.
+    pub(crate) fn crash_after_commit(&mut self) {
         self.commit();
-        self.factory = builtin::factory(operator);
+        self.crash();
+    }
+
+    /// The same state under an operator with other settings.
+    pub(crate) fn replaced_by(self, operator: &Builtin) -> Rig {
+        self.replaced_by_factory(builtin::factory(operator))
+    }
+
+    pub(crate) fn replaced_by_factory(mut self, factory: SharedFactory) -> Rig {
+        self.commit();
+        self.factory = factory;
         self.crash();
         self
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.operator.close(&mut self.context).unwrap();
+        self.end_call(Vec::new());
+    }
+
+    /// A watermark under which a call must fail; gives the failure as text.
+    pub(crate) fn advance_fails(&mut self, watermark: i64) -> String {
+        self.watermark = self.watermark.max(watermark);
+        while let Some(fired) = self.timers.due(TimeDomain::EventTime, self.watermark, self.timers_per_call) {
+            match self.operator.on_timers(&fired, EventTime(self.watermark), &mut self.context) {
+                Ok(rejected) => self.end_call(rejected),
+                Err(failure) => {
+                    self.timers.roll_back_call(&mut self.context);
+                    return format!("{failure:?}");
+                }
+            }
+        }
+        panic!("no call failed");
     }
 
     /// A call that must fail; gives the failure as text.

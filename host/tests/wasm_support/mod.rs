@@ -65,7 +65,7 @@ pub fn engine() -> WasmEngine {
 }
 
 /// A guest crate, compiled once per process for the shared engine.
-fn shared(package: &str) -> LoadedComponent {
+pub fn shared(package: &str) -> LoadedComponent {
     static LOADED: LazyLock<Mutex<HashMap<String, LoadedComponent>>> = LazyLock::new(Mutex::default);
     let mut loaded = LOADED.lock().expect("nothing panicked while loading");
     loaded.entry(package.to_owned()).or_insert_with(|| load(&engine(), package)).clone()

@@ -21,9 +21,11 @@
 //! # }
 //! ```
 
+mod aggregate;
 mod memory;
 mod record;
 
+pub use aggregate::AggregateHarness;
 pub use memory::Calls;
 pub use record::{DeadLetter, Record};
 
@@ -196,6 +198,11 @@ impl<O: Operator> Harness<O> {
         assert!(index.is_some(), "no state `{name}` is declared");
         self.host.entries(index.unwrap_or_default() as u32)
     }
+}
+
+/// What `describe` of a window aggregate gives the host, as JSON.
+pub fn describe_aggregator<A: crate::Aggregator>() -> Result<serde_json::Value> {
+    serde_json::to_value(crate::declare::describe_aggregator::<A>()?).map_err(Error::fatal)
 }
 
 /// What `describe` gives the host, as JSON.

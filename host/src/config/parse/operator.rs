@@ -39,7 +39,7 @@ pub(super) fn read(
             // Finds its place in the graph: with its upstream, if it may.
             if table.present(&["select"]).is_empty() { Edge::Keyed } else { Edge::Forward }
         }
-        OperatorKind::Component(_) => Edge::Keyed,
+        OperatorKind::Component(_) | OperatorKind::Aggregator { .. } => Edge::Keyed,
     };
     let inputs = inputs(context, name, &table, default_edge)?;
     let config = match table.get("config") {
@@ -57,13 +57,19 @@ pub(super) fn read(
 fn kind(context: &Context<'_>, name: &str, table: &Table<'_>) -> Result<OperatorKind, ConfigError> {
     let mut kinds = vec!["component"];
     kinds.extend(builtin::KINDS);
+    let component = || {
+        let component = table.need("component", "write component = \"path/of/the/project\"")?;
+        if component.text()?.contains("://") {
+            return Err(component.error("components come from a project folder or a .wasm file; write its path"));
+        }
+        context.path(&component)
+    };
     match table.present(&kinds)[..] {
-        [("component", _)] => {
-            let component = table.need("component", "write component = \"path/of/the/project\"")?;
-            if component.text()?.contains("://") {
-                return Err(component.error("components come from a project folder or a .wasm file; write its path"));
-            }
-            Ok(OperatorKind::Component(context.path(&component)?))
+        [("component", _)] => Ok(OperatorKind::Component(component()?)),
+        [("component", _), ("window", _)] | [("window", _), ("component", _)] => {
+            let item = table.need("window", "write what it does")?;
+            let window = Box::new(builtin::window_of_component(&item)?);
+            Ok(OperatorKind::Aggregator { window, component: component()? })
         }
         [(kind, _)] => {
             let item = table.need(kind, "write what it does")?;

@@ -5,7 +5,7 @@ mod join;
 mod select;
 mod window;
 
-use super::super::builtin::{Builtin, Condition, DistinctSpec, FIELDS_MAX, Pointer, Scalar, Test};
+use super::super::builtin::{Builtin, Condition, DistinctSpec, FIELDS_MAX, Pointer, Scalar, Test, WindowSpec};
 use super::super::decimal::Decimal;
 use super::super::document::Value;
 use super::super::error::ConfigError;
@@ -27,6 +27,11 @@ pub(super) fn read(kind: &str, item: &Item<'_>) -> Result<Builtin, ConfigError> 
             Builtin::Distinct(DistinctSpec { ttl_ms: table.get("ttl").map(|item| some_ms(&item)).transpose()? })
         }
     })
+}
+
+/// `window` of an operator that has a component: which windows, and not what of.
+pub(super) fn window_of_component(item: &Item<'_>) -> Result<WindowSpec, ConfigError> {
+    window::read_of_component(item)
 }
 
 /// A duration longer than nothing, as signed ms.

@@ -17,6 +17,15 @@ const KINDS: [&str; 4] = ["tumbling", "sliding", "session", "global"];
 const FUNCTIONS: [&str; 7] = ["count", "sum", "min", "max", "avg", "first", "last"];
 
 pub(super) fn read(item: &Item<'_>) -> Result<WindowSpec, ConfigError> {
+    read_for(item, false)
+}
+
+/// Of a component: what to compute is its affair.
+pub(super) fn read_of_component(item: &Item<'_>) -> Result<WindowSpec, ConfigError> {
+    read_for(item, true)
+}
+
+fn read_for(item: &Item<'_>, component: bool) -> Result<WindowSpec, ConfigError> {
     let table = item.table(&[
         "tumbling",
         "sliding",
@@ -52,9 +61,22 @@ pub(super) fn read(item: &Item<'_>) -> Result<WindowSpec, ConfigError> {
         unfit("late_output", "a global window, for which nothing is late")?;
         unfit("clock", "a global window")?;
     }
+    if component && let Some((key, origin)) = table.present(&["where", "output", "rows", "having"]).first() {
+        let message =
+            format!("{key:?} is of built-in aggregates; the component makes the results, so remove it (or component)");
+        return Err(table.source.error(origin, message));
+    }
     let rows = table.get("rows").map(|item| rows(&item)).transpose()?;
     let with_rows = rows.is_some();
-    let out = table.need("output", "write output = { count = \"count\" }")?;
+    let output = if component {
+        Vec::new()
+    } else {
+        let out = table.need(
+            "output",
+            "write output = { count = \"count\" }, or component = \"path/of/the/project\" beside window",
+        )?;
+        output(&out, |item| column(item, with_rows))?
+    };
     let spec = WindowSpec {
         windows,
         clock,
@@ -63,7 +85,7 @@ pub(super) fn read(item: &Item<'_>) -> Result<WindowSpec, ConfigError> {
         discard: flag("discard")?,
         late_output: flag("late_output")?,
         conditions: conditions(&table)?,
-        output: output(&out, |item| column(item, with_rows))?,
+        output,
         rows,
         having: table.get("having").map(|item| having(&item)).transpose()?,
     };

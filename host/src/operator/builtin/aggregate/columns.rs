@@ -16,7 +16,7 @@ use super::rows::{Kept, push_field, take_field, too_many};
 use super::{Accumulated, Admission, Aggregate, Finished, Window};
 use crate::config::builtin::{Aggregate as Spec, Function, Rows, WindowColumn, WindowSpec};
 use crate::config::decimal::Decimal;
-use crate::operator::{Failure, Rejection};
+use crate::operator::{Context, Failure, Rejection};
 use std::ops::Range;
 use tidemill_storage::hash::hash_key;
 use tidemill_storage::{Batch, Column, OptionalColumn};
@@ -305,6 +305,7 @@ impl Aggregate for Columns {
         indexes: &[u32],
         groups: &[u32],
         accumulators: &OptionalColumn,
+        _context: &mut Context,
     ) -> Result<Accumulated, Failure> {
         let decode = |bytes: Option<&[u8]>| bytes.map_or_else(|| Ok(self.empty()), |bytes| self.decode(bytes));
         let mut accs = accumulators.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
@@ -319,7 +320,13 @@ impl Aggregate for Columns {
         Ok(Accumulated { accumulators: out, rejections })
     }
 
-    fn merge(&mut self, groups: &[u32], accumulators: &Column) -> Result<Column, Failure> {
+    fn merge(
+        &mut self,
+        groups: &[u32],
+        accumulators: &Column,
+        _name: &dyn Fn(u32) -> String,
+        _context: &mut Context,
+    ) -> Result<Column, Failure> {
         let mut merged: Vec<Acc> = Vec::new();
         for (group, bytes) in groups.iter().zip(accumulators.iter()) {
             let acc = self.decode(bytes)?;
@@ -340,7 +347,13 @@ impl Aggregate for Columns {
         Ok(out)
     }
 
-    fn finish(&mut self, keys: &Column, windows: &[Window], accumulators: &Column) -> Result<Finished, Failure> {
+    fn finish(
+        &mut self,
+        keys: &Column,
+        windows: &[Window],
+        accumulators: &Column,
+        _context: &mut Context,
+    ) -> Result<Finished, Failure> {
         let mut finished = Finished::default();
         for (i, window) in windows.iter().enumerate() {
             let acc = self.decode(accumulators.get(i))?;
@@ -350,9 +363,9 @@ impl Aggregate for Columns {
                 continue;
             }
             let mut write = |row: &[u8]| {
-                let data = &mut finished.values.data;
+                let data = &mut finished.rows.values.data;
                 self.write_row(keys.get(i), window, &acc, row, data)?;
-                finished.values.ends.push(data.len() as u32);
+                finished.rows.values.ends.push(data.len() as u32);
                 finished.window_of.push(i as u32);
                 Ok(())
             };
@@ -361,6 +374,10 @@ impl Aggregate for Columns {
                 Some(_) => acc.rows.iter().try_for_each(write)?,
             }
         }
+        let rows = finished.window_of.len();
+        finished.rows.timestamps.resize(rows, 0);
+        finished.rows.keys.ends.resize(rows, 0);
+        finished.rows.keys.present.resize(rows, 0);
         Ok(finished)
     }
 }

@@ -9,7 +9,8 @@ pub use columns::Columns;
 
 pub(super) use rows::{push_field, take_field};
 
-use crate::operator::{Failure, Rejection};
+use crate::operator::{Context, Descriptor, Failure, Rejection};
+use std::sync::Arc;
 use tidemill_storage::{Batch, Column, OptionalColumn};
 
 /// A window that gives a result.
@@ -44,16 +45,19 @@ pub struct Accumulated {
 /// Rows of finished windows.
 #[derive(Clone, Debug, Default)]
 pub struct Finished {
-    /// Values; the window operator adds time and key.
-    pub values: OptionalColumn,
+    /// Their times are the window operator's to set; an absent key stands for the window's.
+    pub rows: Batch,
     /// Row j belongs to window `window_of[j]`; never decreases.
     pub window_of: Vec<u32>,
 }
 
-/// Folds events. Accumulators are opaque bytes, kept by the window operator.
+/// Folds events. Accumulators are opaque bytes, kept by the window operator. The context takes metrics and log lines, by the
+/// aggregate's own indexes, and nothing else.
 pub trait Aggregate: Send {
     /// Looks at the events of a call, which the next `accumulate` calls are about.
-    fn admit(&mut self, events: &Batch) -> Result<Admission, Failure>;
+    fn admit(&mut self, _events: &Batch) -> Result<Admission, Failure> {
+        Ok(Admission::default())
+    }
 
     /// Event `indexes[i]` folds into accumulator `groups[i]` (absent = new).
     fn accumulate(
@@ -62,11 +66,42 @@ pub trait Aggregate: Send {
         indexes: &[u32],
         groups: &[u32],
         accumulators: &OptionalColumn,
+        context: &mut Context,
     ) -> Result<Accumulated, Failure>;
 
-    /// Accumulators with the same group fold into one, in time order. Groups are 0..n without gaps; n results.
-    fn merge(&mut self, groups: &[u32], accumulators: &Column) -> Result<Column, Failure>;
+    /// Accumulators with the same group fold into one, in time order. Groups are 0..n without gaps, in order; n results.
+    /// `name` says which group it is, for failures.
+    fn merge(
+        &mut self,
+        groups: &[u32],
+        accumulators: &Column,
+        name: &dyn Fn(u32) -> String,
+        context: &mut Context,
+    ) -> Result<Column, Failure>;
 
     /// `keys[i]`, `windows[i]` and `accumulators[i]` go together.
-    fn finish(&mut self, keys: &Column, windows: &[Window], accumulators: &Column) -> Result<Finished, Failure>;
+    fn finish(
+        &mut self,
+        keys: &Column,
+        windows: &[Window],
+        accumulators: &Column,
+        context: &mut Context,
+    ) -> Result<Finished, Failure>;
+
+    /// The pipeline ends or drains.
+    fn close(&mut self, _context: &mut Context) -> Result<(), Failure> {
+        Ok(())
+    }
 }
+
+/// Makes aggregates: one per subtask, a fresh one after a failure.
+pub trait AggregateFactory: Send + Sync {
+    /// What the aggregate says of itself: its name, version and metrics.
+    fn descriptor(&self) -> &Descriptor;
+
+    /// A new, opened aggregate. `context` takes the log lines of `open`.
+    fn create(&self, context: &mut Context) -> Result<Box<dyn Aggregate>, Failure>;
+}
+
+/// A factory that can be kept and shared.
+pub type SharedAggregates = Arc<dyn AggregateFactory>;

@@ -1,11 +1,11 @@
 //! What both kinds of windows do with batches: events by key and window, timers, results and late events out.
 
-use super::{Call, LATE, LATE_DROPPED, RESULTS};
-use crate::operator::builtin::aggregate::{Admission, Finished, Window};
-use crate::operator::{Failure, MetricOp, Rejection, TimeDomain, TimerOp};
+use super::{Call, LATE, LATE_DROPPED, OWN_METRICS, RESULTS};
+use crate::operator::builtin::aggregate::{Accumulated, Admission, Aggregate, Finished, Window};
+use crate::operator::{Context, Failure, MetricOp, Rejection, TimeDomain, TimerOp};
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
-use tidemill_storage::{Batch, Column, EventTime};
+use tidemill_storage::{Batch, Column, EventTime, OptionalColumn};
 
 /// The keys of a call's events, each once, in the order of their first events.
 #[derive(Default)]
@@ -81,7 +81,56 @@ impl Firing {
     }
 }
 
+/// Asks an aggregate something; its metrics come after the window operator's own.
+pub(super) fn ask<R>(
+    aggregate: &mut dyn Aggregate,
+    context: &mut Context,
+    act: impl FnOnce(&mut dyn Aggregate, &mut Context) -> R,
+) -> R {
+    let before = context.metrics.len();
+    let answer = act(aggregate, context);
+    for metric in &mut context.metrics[before..] {
+        let (MetricOp::Add(index, _) | MetricOp::Set(index, _) | MetricOp::Observe(index, _)) = metric;
+        *index += OWN_METRICS;
+    }
+    answer
+}
+
 impl Call<'_> {
+    /// Folds events into accumulators; gives one back per accumulator.
+    pub(super) fn accumulate(
+        &mut self,
+        indexes: &[u32],
+        groups: &[u32],
+        accumulators: &OptionalColumn,
+    ) -> Result<Accumulated, Failure> {
+        let events = self.events;
+        let done = ask(self.aggregate, self.context, |aggregate, context| {
+            aggregate.accumulate(events, indexes, groups, accumulators, context)
+        })?;
+        if done.accumulators.len() != accumulators.len() {
+            return Err(Failure::Bug("accumulate gave another number of accumulators than it was given".into()));
+        }
+        Ok(done)
+    }
+
+    /// Merges accumulators of `count` groups; `name` says which group it is, for failures.
+    pub(super) fn merge(
+        &mut self,
+        groups: &[u32],
+        accumulators: &Column,
+        count: usize,
+        name: &dyn Fn(u32) -> String,
+    ) -> Result<Column, Failure> {
+        let merged = ask(self.aggregate, self.context, |aggregate, context| {
+            aggregate.merge(groups, accumulators, name, context)
+        })?;
+        if merged.len() != count {
+            return Err(Failure::Bug("merge gave another number of accumulators than groups".into()));
+        }
+        Ok(merged)
+    }
+
     /// Asks the aggregate which events take part, and keeps those it refuses.
     pub(super) fn admit(&mut self) -> Result<Vec<bool>, Failure> {
         let Admission { taken, rejections } = self.aggregate.admit(self.events)?;
@@ -105,17 +154,19 @@ impl Call<'_> {
         if firing.windows.is_empty() {
             return Ok(());
         }
-        let Finished { values, window_of } =
-            self.aggregate.finish(&firing.keys, &firing.windows, &firing.accumulators)?;
-        let mut out = Batch { values, ..Batch::default() };
-        for window in window_of {
+        let Finished { mut rows, window_of } = ask(self.aggregate, self.context, |aggregate, context| {
+            aggregate.finish(&firing.keys, &firing.windows, &firing.accumulators, context)
+        })?;
+        let given = std::mem::take(&mut rows.keys);
+        rows.timestamps.clear();
+        for (row, window) in window_of.into_iter().enumerate() {
             let window = window as usize;
             let time = *firing.times.get(window).ok_or_else(|| Failure::Bug("a row of no window".into()))?;
-            out.timestamps.push(time);
-            out.keys.push(Some(firing.keys.get(window)));
+            rows.timestamps.push(time);
+            rows.keys.push(Some(given.get(row).unwrap_or_else(|| firing.keys.get(window))));
         }
-        if !out.is_empty() {
-            self.context.output.push((RESULTS, out));
+        if !rows.is_empty() {
+            self.context.output.push((RESULTS, rows));
         }
         Ok(())
     }

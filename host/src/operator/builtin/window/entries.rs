@@ -208,8 +208,14 @@ impl Entries {
     }
 
     /// Folds events into their windows, in one call.
-    fn fold(&self, pairs: &mut Vec<(u32, usize)>, slots: &mut Slots, call: &mut Call<'_>) -> Result<(), Failure> {
-        merge_absorbed(slots, call)?;
+    fn fold(
+        &self,
+        pairs: &mut Vec<(u32, usize)>,
+        keys: &Column,
+        slots: &mut Slots,
+        call: &mut Call<'_>,
+    ) -> Result<(), Failure> {
+        merge_absorbed(keys, slots, call)?;
         if pairs.is_empty() {
             return Ok(());
         }
@@ -226,10 +232,7 @@ impl Entries {
             indexes.push(event);
             groups.push(group_of_slot[slot]);
         }
-        let done = call.aggregate.accumulate(call.events, &indexes, &groups, &before)?;
-        if done.accumulators.len() != members.len() {
-            return Err(Failure::Bug("accumulate gave another number of accumulators than it was given".into()));
-        }
+        let done = call.accumulate(&indexes, &groups, &before)?;
         let refused: Vec<u32> = done.rejections.iter().map(|r| r.index).collect();
         for (index, group) in indexes.iter().zip(&groups) {
             let slot = &mut slots.slots[members[*group as usize]];
@@ -345,7 +348,7 @@ impl Entries {
 }
 
 /// Merges the contents of sessions that became one, in time order, all in one call.
-fn merge_absorbed(slots: &mut Slots, call: &mut Call<'_>) -> Result<(), Failure> {
+fn merge_absorbed(keys: &Column, slots: &mut Slots, call: &mut Call<'_>) -> Result<(), Failure> {
     let (mut into, mut groups, mut parts) = (Vec::new(), Vec::new(), Column::default());
     for i in 0..slots.slots.len() {
         let root = slots.slots[i].into.is_none();
@@ -365,10 +368,12 @@ fn merge_absorbed(slots: &mut Slots, call: &mut Call<'_>) -> Result<(), Failure>
     if into.is_empty() {
         return Ok(());
     }
-    let merged = call.aggregate.merge(&groups, &parts)?;
-    if merged.len() != into.len() {
-        return Err(Failure::Bug("merge gave another number of accumulators than groups".into()));
-    }
+    let name = |group: u32| {
+        let Slot { key, start, entry, .. } = &slots.slots[into[group as usize]];
+        let key = String::from_utf8_lossy(keys.get(*key as usize));
+        format!("the sessions that became [{start}, {}) of key {key:?}", entry.end)
+    };
+    let merged = call.merge(&groups, &parts, into.len(), &name)?;
     for (slot, contents) in into.into_iter().zip(merged.iter()) {
         slots.slots[slot].entry.contents = Some(contents.to_vec());
     }
@@ -416,11 +421,11 @@ impl Kind for Entries {
                 }
             }
             if !full.is_empty() {
-                self.fold(&mut pairs, &mut slots, call)?;
+                self.fold(&mut pairs, &keys, &mut slots, call)?;
                 self.fire(full, &keys, &mut slots, call)?;
             }
         }
-        self.fold(&mut pairs, &mut slots, call)?;
+        self.fold(&mut pairs, &keys, &mut slots, call)?;
         // Windows whose end has passed give a result for their late events at once.
         let mut again = Vec::new();
         touched.iter_mut().for_each(|slot| *slot = slots.root(*slot));

@@ -24,10 +24,11 @@ mod panes;
 
 pub(super) use batch::Keys;
 
-use super::aggregate::{Aggregate, Columns};
+use super::aggregate::{Aggregate, Columns, SharedAggregates};
 use crate::config::builtin::{Clock, Trigger, WindowSpec, Windows};
 use crate::operator::descriptor::{Descriptor, StateKind};
-use crate::operator::{Context, Failure, Operator, Rejection, TimerBatch};
+use crate::operator::{Context, Failure, Operator, OperatorFactory, Rejection, SharedFactory, TimerBatch};
+use std::sync::Arc;
 use tidemill_storage::{Batch, EventTime};
 
 /// Output port of results.
@@ -36,6 +37,8 @@ const RESULTS: u32 = 0;
 const LATE: u32 = 1;
 /// Counter of late events that were dropped.
 const LATE_DROPPED: u32 = 0;
+/// Metrics of the window operator; an aggregate's come after them.
+const OWN_METRICS: u32 = 1;
 
 /// What the operator says of itself.
 pub(super) fn describe(spec: &WindowSpec) -> Descriptor {
@@ -51,6 +54,38 @@ pub(super) fn describe(spec: &WindowSpec) -> Descriptor {
 /// The operator with built-in aggregates.
 pub(super) fn operator(spec: &WindowSpec) -> Box<dyn Operator> {
     over(spec, Box::new(Columns::new(spec)))
+}
+
+/// A factory of the operator over aggregates that are given, a guest's for example. The error says which of their metrics
+/// clashes with one of windows.
+pub fn factory_over(spec: &WindowSpec, aggregates: SharedAggregates) -> Result<SharedFactory, String> {
+    let (mut descriptor, given) = (describe(spec), aggregates.descriptor());
+    let taken = |metric: &str| descriptor.metrics.iter().any(|own| own.name == metric);
+    if let Some(metric) = given.metrics.iter().find(|metric| taken(&metric.name)) {
+        return Err(format!(
+            "the aggregate declares metric {}, which the window operator has itself; rename it",
+            metric.name
+        ));
+    }
+    descriptor.metrics.extend(given.metrics.iter().cloned());
+    (descriptor.name, descriptor.version) = (given.name.clone(), given.version.clone());
+    Ok(Arc::new(Over { spec: spec.clone(), descriptor, aggregates }))
+}
+
+struct Over {
+    spec: WindowSpec,
+    descriptor: Descriptor,
+    aggregates: SharedAggregates,
+}
+
+impl OperatorFactory for Over {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn create(&self, context: &mut Context) -> Result<Box<dyn Operator>, Failure> {
+        Ok(over(&self.spec, self.aggregates.create(context)?))
+    }
 }
 
 /// The operator over any aggregate; `spec.output` and what belongs to it are the aggregate's affair.
@@ -149,7 +184,7 @@ impl<K: Kind> Operator for Window<K> {
         Ok(())
     }
 
-    fn close(&mut self, _context: &mut Context) -> Result<(), Failure> {
-        Ok(())
+    fn close(&mut self, context: &mut Context) -> Result<(), Failure> {
+        batch::ask(&mut *self.aggregate, context, |aggregate, context| aggregate.close(context))
     }
 }

@@ -77,10 +77,12 @@ impl Panes {
                 group += u32::from(i > 0 && panes.range_of[i - 1] != *range);
                 groups.push(group);
             }
-            accumulators = call.aggregate.merge(&groups, &accumulators)?;
-        }
-        if accumulators.len() != filled.len() {
-            return Err(Failure::Bug("merge gave another number of accumulators than groups".into()));
+            let name = |group: u32| {
+                let Due { start, key } = due[filled[group as usize] as usize];
+                let (end, key) = (start + self.windows.size, String::from_utf8_lossy(key));
+                format!("the panes of the window [{start}, {end}) of key {key:?}")
+            };
+            accumulators = call.merge(&groups, &accumulators, filled.len(), &name)?;
         }
         let firings = self.count_firings(due, &filled, call)?;
         let mut firing = Firing::default();
@@ -207,10 +209,7 @@ impl Kind for Panes {
             group_panes.push(&time_key(*pane));
         }
         let before: OptionalColumn = get(call.context, PANES, &group_keys, &group_panes)?;
-        let done = call.aggregate.accumulate(call.events, &indexes, &group_of, &before)?;
-        if done.accumulators.len() != groups.of.len() {
-            return Err(Failure::Bug("accumulate gave another number of accumulators than it was given".into()));
-        }
+        let done = call.accumulate(&indexes, &group_of, &before)?;
         // A new pane whose events were all refused does not come to be.
         let mut real = vec![true; groups.of.len()];
         if !done.rejections.is_empty() {
