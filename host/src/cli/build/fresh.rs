@@ -26,15 +26,31 @@ pub(super) fn inputs(folder: &Path, project: &Project) -> Result<String> {
     Ok(hex(hash))
 }
 
+/// Whether a file or folder of this name is none that a project's program is made of.
+pub(crate) fn is_apart(name: &str) -> bool {
+    name.starts_with('.') || APART.contains(&name) || name == BUILT_COMPONENT
+}
+
 /// The files that a project's program is made of, sorted.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    walk(folder, &mut Vec::new())
+}
+
+/// The folders that they lie in, the project's own among them.
+pub(crate) fn folders(folder: &Path) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    walk(folder, &mut folders);
+    folders
+}
+
+fn walk(folder: &Path, folders: &mut Vec<PathBuf>) -> Vec<PathBuf> {
     let mut files = Vec::new();
+    folders.push(folder.to_owned());
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        let is_apart = name.starts_with('.') || APART.contains(&name.as_str()) || name == BUILT_COMPONENT;
+        let (path, name) = (entry.path(), entry.file_name());
         match entry.file_type() {
-            _ if is_apart => {}
-            Ok(kind) if kind.is_dir() => files.extend(self::files(&path)),
+            _ if is_apart(&name.to_string_lossy()) => {}
+            Ok(kind) if kind.is_dir() => files.extend(walk(&path, folders)),
             Ok(_) => files.push(path),
             Err(_) => {}
         }

@@ -91,6 +91,15 @@ impl Source<'_> {
     }
 }
 
+/// Puts the SDK into a project, where its program and its own tests find it.
+pub(crate) fn prepare(folder: &Path, project: &Project) -> Result<()> {
+    match project.language {
+        Language::Rust => Ok(()), // cargo finds it
+        Language::JavaScript | Language::TypeScript => javascript::link_sdk(folder, project),
+        Language::Python | Language::Go | Language::C => sdk::ensure(folder, project).map(drop),
+    }
+}
+
 /// Builds one project, unless its component is what would come out anyway.
 pub(crate) fn build(folder: &Path, force: bool, output: &Output) -> Result<Built> {
     let built = Project::read(folder).and_then(|project| build_project(folder, project, force, output));
