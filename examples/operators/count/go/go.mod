@@ -1,0 +1,7 @@
+module count
+
+go 1.24
+
+require tidemill v0.0.0
+
+replace tidemill => ../../../../guest-sdk/go
