@@ -30,6 +30,12 @@ fn template(language: Language, world: World) -> Option<Template> {
             "tests/longest.toml", "tidemill.toml"],
         (Language::Rust, World::Aggregator) => template!["rust/template-aggregator":
             "Cargo.toml" from "Cargo.toml.tmpl", "README.md", "input.jsonl", "pipeline.toml", "src/lib.rs", "tidemill.toml"],
+        (Language::Go, World::Processor) => template!["go/template":
+            "README.md", "go.mod" from "go.mod.tmpl", "input.jsonl", "main.go", "main_test.go", "pipeline.toml",
+            "tests/longest.toml", "tidemill.toml"],
+        (Language::C, World::Processor) => template!["c/template":
+            "Makefile", "README.md", "input.jsonl", "pipeline.toml", "src/main.c", "tests/longest.toml", "tests/test.c",
+            "tidemill.toml"],
         _ => return None,
     })
 }
@@ -160,7 +166,7 @@ mod tests {
     #[test]
     fn every_file_of_a_template_is_carried() {
         let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk");
-        let folders = ["rust/template", "rust/template-aggregator"];
+        let folders = ["rust/template", "rust/template-aggregator", "go/template", "c/template"];
         let carried: usize = templates().map(|(_, _, template)| template.len()).sum();
         let there: usize = folders.iter().map(|folder| build::fresh::files(&sdk.join(folder)).len()).sum();
         assert_eq!(carried, there, "correct `template`");
