@@ -129,7 +129,21 @@ fn key_and_value(line: &serde_json::Value) -> (String, serde_json::Value) {
         serde_json::Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
         other => other.clone(),
     };
-    (line["key"].as_str().unwrap_or_default().to_string(), value)
+    (line["key"].as_str().unwrap_or_default().to_string(), plain(value))
+}
+
+/// 16.0 and 16 are one number of JSON; languages differ in how they write it.
+fn plain(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(whole) if whole.fract() == 0.0 && whole.abs() < 9e15 => Value::from(whole as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(plain).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, one)| (name, plain(one))).collect(),
+        other => other,
+    }
 }
 
 /// Runs to the end; panics on failure.

@@ -25,7 +25,13 @@ pub(super) fn build(source: &Source<'_>) -> Result<(Made, String)> {
     link_sdk(&source.folder, &source.project)?;
     let (out, wit) = (source.scratch()?.join("component.wasm"), contract::folder()?);
     let mut command = Command::new(jco);
-    command.arg("componentize").arg(&entry).arg("-w").arg(wit.path()).args(["-n", source.project.world.name()]);
+    command
+        .arg("componentize")
+        .arg("--bundle")
+        .arg(&entry)
+        .arg("-w")
+        .arg(wit.path())
+        .args(["-n", source.project.world.name()]);
     command.args(["--backend", "qjs", "--backend-qjs-disable-async", "--backend-qjs-stub-wasi"]).arg("-o").arg(&out);
     command.current_dir(&source.folder).env("NO_COLOR", "1");
     tool::run(&mut command, "jco")?;
