@@ -30,6 +30,15 @@ fn template(language: Language, world: World) -> Option<Template> {
             "tests/longest.toml", "tidemill.toml"],
         (Language::Rust, World::Aggregator) => template!["rust/template-aggregator":
             "Cargo.toml" from "Cargo.toml.tmpl", "README.md", "input.jsonl", "pipeline.toml", "src/lib.rs", "tidemill.toml"],
+        (Language::Python, World::Processor) => template!["python/template":
+            "README.md", "input.jsonl", "pipeline.toml", "src/main.py", "tests/__init__.py", "tests/longest.toml",
+            "tests/test_main.py", "tidemill.toml"],
+        (Language::JavaScript, World::Processor) => template!["javascript/template/javascript":
+            "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.js", "tests/longest.toml",
+            "tests/operator.test.js", "tidemill.toml"],
+        (Language::TypeScript, World::Processor) => template!["javascript/template/typescript":
+            "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.ts", "tests/longest.toml",
+            "tests/operator.test.ts", "tidemill.toml", "tsconfig.json"],
         (Language::Go, World::Processor) => template!["go/template":
             "README.md", "go.mod" from "go.mod.tmpl", "input.jsonl", "main.go", "main_test.go", "pipeline.toml",
             "tests/longest.toml", "tidemill.toml"],
@@ -166,7 +175,14 @@ mod tests {
     #[test]
     fn every_file_of_a_template_is_carried() {
         let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk");
-        let folders = ["rust/template", "rust/template-aggregator", "go/template", "c/template"];
+        let folders = [
+            "rust/template",
+            "rust/template-aggregator",
+            "python/template",
+            "javascript/template",
+            "go/template",
+            "c/template",
+        ];
         let carried: usize = templates().map(|(_, _, template)| template.len()).sum();
         let there: usize = folders.iter().map(|folder| build::fresh::files(&sdk.join(folder)).len()).sum();
         assert_eq!(carried, there, "correct `template`");

@@ -71,12 +71,12 @@ impl Guest {
 
     /// Opened with a configuration.
     pub(crate) fn open_with(&self, config: serde_json::Value) -> Result<Rig, Failure> {
-        Rig::open(self.factory(config), Crash::Never)
+        Rig::open(Box::new(self.factory(config)), Crash::Never)
     }
 
     /// Opened with an empty configuration, to crash.
     pub(crate) fn open_to_crash(&self, crash: Crash) -> Rig {
-        Rig::open(self.factory(serde_json::json!({})), crash).expect("it opens")
+        Rig::open(Box::new(self.factory(serde_json::json!({}))), crash).expect("it opens")
     }
 }
 

@@ -250,6 +250,14 @@ mod tests {
     }
 
     #[test]
+    fn the_case_in_the_documents_is_read() {
+        let text = include_str!("../../../../docs/operator-projects.md");
+        let block = text.split("```toml\n").find(|block| block.starts_with("[[case]]")).unwrap();
+        let cases = parse(block.split("```").next().unwrap()).unwrap();
+        assert_eq!((cases.len(), cases[0].step.len()), (1, 5));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_said() {
         for (text, word) in [
             ("[[case]]\nname = 'x'\nstep = [{ events = [], time = 5 }]", "step 1: a step has one of"),

@@ -10,7 +10,7 @@
 
 mod case;
 mod judge;
-mod rig;
+pub(crate) mod rig;
 mod run;
 
 use super::args::TestArgs;

@@ -10,7 +10,6 @@ use tidemill::operator::{
     Context, Failure, LogLevel, MetricOp, Operator, OperatorFactory, Rejection, Subtask, TimeDomain, TimerBatch,
 };
 use tidemill::state::KeyedState;
-use tidemill::wasm::WasmFactory;
 use tidemill_storage::state::Memory;
 use tidemill_storage::{Batch, Epoch, EventTime};
 
@@ -77,7 +76,7 @@ pub(crate) struct Done {
 
 /// An operator's only subtask.
 pub(crate) struct Rig {
-    factory: WasmFactory,
+    factory: Box<dyn OperatorFactory>,
     operator: Box<dyn Operator>,
     context: Context,
     timers: TimerService,
@@ -97,7 +96,7 @@ enum Call<'a> {
 
 impl Rig {
     /// With an opened instance and empty state.
-    pub(crate) fn open(factory: WasmFactory, crash: Crash) -> Result<Rig, Failure> {
+    pub(crate) fn open(factory: Box<dyn OperatorFactory>, crash: Crash) -> Result<Rig, Failure> {
         let groups = tidemill_storage::hash::key_group_range(0, 1, MAX_PARALLELISM);
         let kinds = factory.descriptor().states.iter().map(|state| state.kind).collect();
         let mut context = Context {
@@ -121,6 +120,22 @@ impl Rig {
     /// One `process` call.
     pub(crate) fn events(&mut self, input: u32, batch: &Batch) -> Result<(), Failure> {
         self.call(&Call::Events(input, batch))
+    }
+
+    /// One `process` call whose effects are kept in state and else only counted: events that came out.
+    pub(crate) fn events_counted(&mut self, input: u32, batch: &Batch) -> Result<usize, Failure> {
+        let result = self.make(&Call::Events(input, batch));
+        self.context.log.clear();
+        self.context.metrics.clear();
+        let committed = result.and_then(|_| {
+            let committed = self.timers.commit_call(&mut self.context);
+            committed.map_err(|e| Failure::Trap { message: e.to_string(), backtrace: String::new() })
+        });
+        if let Err(failure) = committed {
+            self.timers.roll_back_call(&mut self.context);
+            return Err(failure);
+        }
+        Ok(self.context.output.drain(..).map(|(_, batch)| batch.len()).sum())
     }
 
     /// The watermark moves: the timers that it makes due, then `on-watermark` where it is wanted.

@@ -61,7 +61,7 @@ impl Subject {
         let config = serde_json::to_value(&case.config).context("config is no JSON")?;
         let factory =
             WasmFactory::new(&self.engine, self.component.clone(), &config, &LIMITS, &self.descriptor().name)?;
-        let mut rig = match Rig::open(factory, crash) {
+        let mut rig = match Rig::open(Box::new(factory), crash) {
             Ok(rig) => rig,
             Err(failure) => {
                 let (done, state, waiting) = (Done::default(), Vec::new(), Vec::new());
