@@ -187,6 +187,24 @@ impl OptionalColumn {
     }
 }
 
+impl OptionalColumn {
+    /// These values, in this order, in memory of exactly their size.
+    fn gather(&self, values: &[u32]) -> OptionalColumn {
+        let bytes = values.iter().map(|i| range(&self.ends, *i as usize).len()).sum();
+        let mut data = Vec::with_capacity(bytes);
+        let mut ends = Vec::with_capacity(values.len());
+        for i in values {
+            data.extend_from_slice(&self.data[range(&self.ends, *i as usize)]);
+            ends.push(data.len() as u32);
+        }
+        let present = match self.present.is_empty() {
+            true => Vec::new(),
+            false => values.iter().map(|i| self.present[*i as usize]).collect(),
+        };
+        OptionalColumn { data, ends, present }
+    }
+}
+
 impl Batch {
     /// How many events.
     pub fn len(&self) -> usize {
@@ -237,6 +255,22 @@ impl Batch {
         self.keys.extend_from(&other.keys, events.clone());
         self.values.extend_from(&other.values, events);
         Ok(())
+    }
+
+    /// A copy of these events, in this order. Panics past the end, like a slice; `Err` when headers break invariant 5.
+    pub fn gather(&self, events: &[u32]) -> Result<Batch> {
+        let mut headers = Vec::new();
+        if !self.headers.is_empty() {
+            let mut all = crate::headers::Entries::new(&self.headers);
+            let entries = (0..self.len()).map(|_| all.next_raw()).collect::<Result<Vec<_>>>()?;
+            events.iter().for_each(|i| headers.extend_from_slice(entries[*i as usize]));
+        }
+        Ok(Batch {
+            timestamps: events.iter().map(|i| self.timestamps[*i as usize]).collect(),
+            keys: self.keys.gather(events),
+            values: self.values.gather(events),
+            headers,
+        })
     }
 
     /// A copy of events `range`.
@@ -312,6 +346,12 @@ mod tests {
                 assert_eq!(again.values.iter().collect::<Vec<_>>(), both.values.iter().collect::<Vec<_>>());
                 assert_eq!((&again.timestamps, &again.headers), (&both.timestamps, &both.headers));
             }
+            let mut turned = both.gather(&[3, 1, 0, 2]).unwrap();
+            turned.check("gathered").unwrap();
+            assert_eq!(turned.values.get(0), both.values.get(3));
+            turned = turned.gather(&[2, 1, 3, 0]).unwrap();
+            assert_eq!(turned.keys.iter().collect::<Vec<_>>(), both.keys.iter().collect::<Vec<_>>());
+            assert_eq!((&turned.timestamps, &turned.headers), (&both.timestamps, &both.headers));
         }
     }
 }

@@ -107,6 +107,8 @@ pub(crate) enum Work {
         file: u64,
         row: FileRow,
         groups: Vec<Group>,
+        /// Others of its chunks were switched over before: it has a row.
+        more: bool,
     },
     /// The same for chunks that lie in other sealed files.
     Rewrite {
@@ -298,7 +300,7 @@ fn decide(o: &mut Overlay<'_>, work: &Work, terms: &Terms) -> Result<Outcome> {
         Work::Table(update) => table::update(o, update),
         Work::Log(update) => log::update(o, update),
         Work::Group(swap) => group::swap(o, swap),
-        Work::Seal { file, row, groups } => seal::seal(o, *file, row, groups).map(Outcome::Sealed),
+        Work::Seal { file, row, groups, more } => seal::seal(o, *file, row, groups, *more).map(Outcome::Sealed),
         Work::Rewrite { file, row, groups } => seal::rewrite(o, *file, row, groups).map(Outcome::Sealed),
     }
 }

@@ -60,6 +60,8 @@ pub struct StoreOptions {
     pub hot_bytes_max: u64,
     /// Bytes that a sealed file aims at.
     pub sealed_file_bytes: u64,
+    /// About so many chunks are switched over to a sealed file in one commit: other commits wait behind it.
+    pub switch_chunks: usize,
     /// Bytes of the disk that appends and epochs leave free: they wait instead. 0 = none.
     pub reserve_bytes: u64,
     /// Most bytes of parts that wait or share one commit; submitters wait beyond it.
@@ -90,6 +92,7 @@ impl Default for StoreOptions {
             state_cache_bytes: 64 << 20,
             hot_bytes_max: 256 << 20,
             sealed_file_bytes: 32 << 20,
+            switch_chunks: 512,
             reserve_bytes: 0,
             queue_bytes: 64 << 20,
             queue_parts: 1_024,
@@ -229,7 +232,7 @@ impl Store {
         let shared = Arc::new(Shared::open(factory, &options)?);
         let (pressure, debt, space) = (shared.pressure.clone(), shared.debt.clone(), shared.space.clone());
         let queue = Arc::new(Queue::new(options.queue_parts, options.queue_bytes, pressure, debt, space));
-        let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), hot_bytes_max, file_bytes));
+        let mover = Arc::new(Mover::new(shared.clone(), queue.clone(), &options));
         mover.remove_orphans_at_open();
         let (ask, asked) = bounded::<Changed>(FOLD_REQUESTS_MAX);
         let (ask_merge, asked_merge) = bounded::<Changed>(FOLD_REQUESTS_MAX);

@@ -21,7 +21,14 @@ struct Told {
 
 fn options() -> StoreOptions {
     // No background work: the n-th sync is the same one in every run.
-    StoreOptions { state_fold_blobs: 0, hot_bytes_max: u64::MAX, sealed_file_bytes: 300, ..StoreOptions::default() }
+    StoreOptions {
+        state_fold_blobs: 0,
+        hot_bytes_max: u64::MAX,
+        sealed_file_bytes: 300,
+        // A file is switched over to in several commits.
+        switch_chunks: 2,
+        ..StoreOptions::default()
+    }
 }
 
 fn run_script(disk: &FaultDisk, told: &mut Told) -> Result<()> {

@@ -204,6 +204,9 @@ impl Coordinator {
                     commit.schedules.push((uid.to_string(), subtask, encoded));
                 }
             }
+            for staged in handover.staged {
+                commit.outputs.extend(staged.take(complete.epoch)?);
+            }
             commit.outputs.extend(handover.appends);
         }
         commit.stream_watermarks = stream_watermarks.into_iter().filter(|(_, w)| *w != EventTime::MIN).collect();

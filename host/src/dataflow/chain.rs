@@ -240,7 +240,7 @@ impl ChainTask {
             Work::Batch { node, input, channel, batch } => {
                 let (target, mut env) = parts_of(&mut self.parts, &self.control, node, now_ms);
                 match target {
-                    Node::Sink(sink) => sink.batch(&batch, env.control)?,
+                    Node::Sink(sink) => sink.batch(batch, env.control),
                     Node::Operator(operator) => match operator.batch(input, channel, &batch, &mut env)? {
                         Called::Done(output) | Called::More(output) => self.emit(Some(node), output, None)?,
                         Called::Retry(at) => return Ok(self.again_at(at, Work::Batch { node, input, channel, batch })),
@@ -277,7 +277,7 @@ impl ChainTask {
             (Signal::Barrier(_), target) => {
                 if let Some(handover) = self.handover.as_mut() {
                     match target {
-                        Node::Sink(sink) => sink.hand_over(handover)?,
+                        Node::Sink(sink) => sink.hand_over(handover),
                         Node::Operator(operator) => operator.hand_over(handover)?,
                     }
                 }

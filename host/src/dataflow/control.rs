@@ -1,6 +1,7 @@
 //! What a run shares with its tasks: the epoch to begin, the epoch that is committed, counters; and what a task hands
 //! over at a barrier. The coordinator is on the other side.
 
+use crate::dataflow::encoder::Staging;
 use crate::state::SealedEpoch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,7 +129,9 @@ pub struct Handover {
     pub positions: Vec<(Arc<str>, String, PartitionPosition)>,
     /// (operator uid, its changes).
     pub state: Vec<(Arc<str>, SealedEpoch)>,
-    /// Output and dead letters.
+    /// Output of sinks: what each staged up to here.
+    pub staged: Vec<Arc<Staging>>,
+    /// Dead letters.
     pub appends: Vec<Append>,
     /// Sinks' watermarks by stream.
     pub stream_watermarks: Vec<(StreamRef, EventTime)>,
@@ -138,7 +141,7 @@ pub struct Handover {
     pub schedules: Vec<(Arc<str>, u32, Schedule)>,
     /// Counter increments of this epoch, by `node/metric`.
     pub counters: BTreeMap<String, u64>,
-    /// Bytes of output in `appends`, as they were staged.
+    /// Bytes of output in `staged`.
     pub staged_bytes: u64,
     /// The end of input has passed every node of the task.
     pub ended: bool,

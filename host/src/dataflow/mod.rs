@@ -16,6 +16,7 @@ pub mod control;
 pub mod dead_letter;
 pub mod edge;
 pub mod element;
+pub mod encoder;
 pub mod input_gate;
 pub mod operator_task;
 pub mod partitioner;

@@ -3,7 +3,6 @@
 use crate::dataflow::element::EventBatch;
 use crate::dataflow::task::TaskFailure;
 use tidemill_storage::hash::{hash_key, key_group, subtask_of};
-use tidemill_storage::headers::Entries;
 
 /// Splits batches over `parallelism` subtasks by key group. An event without a key goes where the empty key goes, so
 /// that its place is a function of the event alone.
@@ -11,55 +10,45 @@ pub struct KeyPartitioner {
     parallelism: u32,
     max_parallelism: u32,
     targets: Vec<u32>,
+    /// Events by target, in their order.
+    order: Vec<u32>,
 }
 
 impl KeyPartitioner {
     /// For `parallelism` subtasks downstream.
     pub fn new(parallelism: u32, max_parallelism: u32) -> KeyPartitioner {
-        KeyPartitioner { parallelism, max_parallelism, targets: Vec::new() }
+        KeyPartitioner { parallelism, max_parallelism, targets: Vec::new(), order: Vec::new() }
     }
 
-    /// One batch per subtask, empty ones included; events keep their order.
+    /// One batch per subtask, empty ones included; events keep their order. A counting sort by target, then each column
+    /// gathered by itself.
     pub fn split(&mut self, batch: EventBatch) -> Result<Vec<EventBatch>, TaskFailure> {
-        if self.parallelism == 1 {
+        let (parallelism, max_parallelism) = (self.parallelism, self.max_parallelism);
+        if parallelism == 1 {
             return Ok(vec![batch]);
         }
         let events = &batch.events;
         self.targets.clear();
-        let mut sizes = vec![(0usize, 0usize, 0usize); self.parallelism as usize];
-        for i in 0..events.len() {
-            let key = events.keys.get(i).unwrap_or_default();
-            let target =
-                subtask_of(key_group(hash_key(key), self.max_parallelism), self.parallelism, self.max_parallelism);
-            self.targets.push(target);
-            let size = &mut sizes[target as usize];
-            size.0 += 1;
-            size.1 += key.len();
-            size.2 += events.values.get(i).map_or(0, <[u8]>::len);
-        }
-        let mut out: Vec<EventBatch> = sizes
-            .iter()
-            .map(|&(count, key_bytes, value_bytes)| {
-                let mut part = EventBatch { origin: batch.origin.clone(), ..EventBatch::default() };
-                part.events.timestamps.reserve_exact(count);
-                part.events.keys.ends.reserve_exact(count);
-                part.events.keys.data.reserve_exact(key_bytes);
-                part.events.values.ends.reserve_exact(count);
-                part.events.values.data.reserve_exact(value_bytes);
-                part
-            })
-            .collect();
-        let mut headers = Entries::new(&events.headers);
+        self.targets.extend(events.keys.iter().map(|key| {
+            subtask_of(key_group(hash_key(key.unwrap_or_default()), max_parallelism), parallelism, max_parallelism)
+        }));
+        // Where the next event of each target goes: at last, where its events end.
+        let mut ends = vec![0usize; parallelism as usize + 1];
+        self.targets.iter().for_each(|target| ends[*target as usize + 1] += 1);
+        (1..ends.len()).for_each(|target| ends[target] += ends[target - 1]);
+        self.order.resize(events.len(), 0);
         for (i, target) in self.targets.iter().enumerate() {
-            let part = &mut out[*target as usize].events;
-            part.timestamps.push(events.timestamps[i]);
-            part.keys.push(events.keys.get(i));
-            part.values.push(events.values.get(i));
-            if !events.headers.is_empty() {
-                part.headers.extend_from_slice(headers.next_raw()?);
-            }
+            let at = &mut ends[*target as usize];
+            self.order[*at] = i as u32;
+            *at += 1;
         }
-        Ok(out)
+        let mut start = 0;
+        let part = |end: &usize| {
+            let events = events.gather(&self.order[start..*end])?;
+            start = *end;
+            Ok(EventBatch { events, origin: batch.origin.clone() })
+        };
+        ends[..parallelism as usize].iter().map(part).collect()
     }
 }
 
@@ -67,7 +56,7 @@ impl KeyPartitioner {
 mod tests {
     use super::*;
     use tidemill_storage::EventTime;
-    use tidemill_storage::headers::push_event;
+    use tidemill_storage::headers::{Entries, push_event};
 
     #[test]
     fn every_event_goes_to_the_owner_of_its_key_group_in_order_with_its_headers() {

@@ -15,6 +15,7 @@ use crate::config::pipeline::{OperatorKind, Pipeline};
 use crate::config::settings::Settings;
 use crate::connector::{ConnectorError, Egress, sink, source};
 use crate::dataflow::control::RunControl;
+use crate::dataflow::encoder::Encoder;
 use crate::dataflow::queue::Capacity;
 use crate::dataflow::source_task::ReadLimits;
 use crate::dataflow::task::{FailureKind, TaskFailure};
@@ -381,6 +382,7 @@ impl Supervisor {
             let staged_max = self.options.settings.dataflow.uncommitted_bytes_max;
             Arc::new(RunControl::new(base.epoch, staged_max, on_dirty))
         };
+        let encoder = Encoder::start().map_err(|e| JobError::System(format!("no thread for encoding output: {e}")))?;
         let mut executor = Executor::new(self.job.plan.tasks, self.clock.clone());
         let report = {
             let sender = sender.clone();
@@ -391,6 +393,7 @@ impl Supervisor {
             record: &base,
             control: control.clone(),
             report,
+            encoder: &encoder,
             executor: &executor,
             clock: self.clock.clone(),
             board: &self.board,

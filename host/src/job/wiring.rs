@@ -12,6 +12,7 @@ use crate::dataflow::chain::{ChainParts, ChainTask, Head, Node, Ports, Route};
 use crate::dataflow::control::{Report, RunControl};
 use crate::dataflow::dead_letter::DeadLetters;
 use crate::dataflow::edge::OutputEdge;
+use crate::dataflow::encoder::Encoder;
 use crate::dataflow::input_gate::InputGate;
 use crate::dataflow::operator_task::OperatorNode;
 use crate::dataflow::queue::{Capacity, Receiver, Sender, queue};
@@ -56,6 +57,8 @@ pub struct RunParts<'a> {
     pub control: Arc<RunControl>,
     /// Where handovers go.
     pub report: Report,
+    /// Encodes what sinks put out.
+    pub encoder: &'a Encoder,
     /// Gives the tasks' wakers.
     pub executor: &'a Executor,
     /// The clock.
@@ -212,7 +215,8 @@ impl TaskBuilder<'_> {
             NodeKind::Sink(i) => {
                 let (stream, segments) = sink_stream(&self.job.pipeline.name, &self.job.pipeline.sinks[i])?;
                 let info = self.run.store.ensure_stream(&stream, StreamConfig { segments })?;
-                Ok(Node::Sink(Box::new(SinkNode::new(name, info.stream, Appender::new(&info), counters))))
+                let encoder = self.run.encoder.handle();
+                Ok(Node::Sink(Box::new(SinkNode::new(name, info.stream, Appender::new(&info), encoder, counters))))
             }
             NodeKind::Operator(i) => {
                 let factory = &self.job.factories[i];

@@ -22,8 +22,10 @@ pub const EPOCH_BYTES_MAX: usize = 1 << 30;
 const SLOT_BYTES: usize = size_of::<Slot>() + 8;
 /// Counted per map entry beside its sub-key and value.
 const SUB_ENTRY_BYTES: usize = 48;
-/// A retired overlay with more room than this is not kept for the next epoch.
+/// A retired overlay with more room than this is kept for another epoch only if its own made use of it.
 const SPARE_BYTES_MAX: usize = 4 << 20;
+/// With more than this it is never kept.
+const BUSY_SPARE_BYTES_MAX: usize = 32 << 20;
 
 type SubMap = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
 
@@ -150,9 +152,12 @@ impl Overlay {
         self.slots.len() * SLOT_BYTES + self.arena.len() + self.sub_bytes
     }
 
-    /// Empties it for another epoch, unless it is too big to keep.
+    /// Empties it for another epoch, unless it is too big to keep: fresh memory for every epoch that writes many keys costs
+    /// as much as writing them, but what one burst took must not stay for good.
     pub(super) fn recycle(mut self) -> Option<Overlay> {
-        if self.slots.capacity() * SLOT_BYTES + self.arena.capacity() > SPARE_BYTES_MAX {
+        let room = self.slots.capacity() * SLOT_BYTES + self.arena.capacity();
+        let used = self.slots.len() * SLOT_BYTES + self.arena.len();
+        if room > BUSY_SPARE_BYTES_MAX || (room > SPARE_BYTES_MAX && used < room / 4) {
             return None;
         }
         self.table.clear();
@@ -388,5 +393,30 @@ impl UndoLog {
         }
         overlay.arena.truncate(self.arena_mark);
         overlay.sub_bytes = self.sub_bytes_mark;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(mut overlay: Overlay, keys: u32) -> Overlay {
+        let mut undo = UndoLog::default();
+        for key in 0..keys {
+            let key = key.to_le_bytes();
+            let hash = tidemill_storage::hash::hash_key(&key);
+            overlay.put_value(&mut undo, (hash, 0, &key), Some(&[7; 8])).unwrap();
+        }
+        overlay
+    }
+
+    #[test]
+    fn room_is_kept_for_the_next_epoch_as_long_as_epochs_make_use_of_it() {
+        let busy = written(Overlay::default(), 100_000).recycle().expect("some MB, all of them used");
+        assert!(busy.is_empty() && busy.slots.capacity() >= 100_000);
+        let busy = written(busy, 100_000).recycle().expect("used again");
+        assert!(written(busy, 10).recycle().is_none(), "a small epoch gives it back");
+        assert!(written(Overlay::default(), 10).recycle().is_some());
+        assert!(written(Overlay::default(), 600_000).recycle().is_none(), "more than is ever kept");
     }
 }

@@ -3,9 +3,13 @@
 use crate::rig::{Crash, Done, LIMITS, Rig};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tidemill::config::pipeline::Limits;
 use tidemill::operator::Failure;
 use tidemill::wasm::{EngineOptions, LoadedComponent, WasmEngine, WasmFactory, component};
 use tidemill_storage::{Batch, EventTime};
+
+/// Patient: what is tested is not how fast a language is on a busy machine.
+const PATIENT: Limits = Limits { call_deadline_ms: 600_000, ..LIMITS };
 
 /// Why there is no component.
 pub(crate) enum NotBuilt {
@@ -56,7 +60,7 @@ impl Guest {
 
     /// A factory with this configuration.
     fn factory(&self, config: serde_json::Value) -> WasmFactory {
-        WasmFactory::new(&self.engine, self.component.clone(), &config, &LIMITS, "conformance").expect("sound limits")
+        WasmFactory::new(&self.engine, self.component.clone(), &config, &PATIENT, "conformance").expect("sound limits")
     }
 
     /// Its descriptor as JSON.

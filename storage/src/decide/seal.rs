@@ -15,12 +15,15 @@ fn end(first: Offset, entry: &IndexEntry) -> Offset {
     first.plus(u64::from(entry.events))
 }
 
-/// How many chunks of the file the index names from now on.
-pub(super) fn seal(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Group]) -> Result<u64> {
-    if o.file(file)?.is_some() {
-        return Err(Error::fenced(format!("sealed file {file}: the number was used meanwhile; plan anew")));
-    }
-    let mut row = FileRow { live_chunks: 0, live_bytes: 0, ..row.clone() };
+/// How many of these chunks of the file the index names from now on. `more`: others were switched over before.
+pub(super) fn seal(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Group], more: bool) -> Result<u64> {
+    let mut row = match o.file(file)? {
+        None if more => return Ok(0), // all that was switched over was truncated: the file is about to go
+        None => FileRow { live_chunks: 0, live_bytes: 0, ..row.clone() },
+        Some(known) if more && known.name == row.name => known,
+        Some(_) => return Err(Error::fenced(format!("sealed file {file}: the number was used meanwhile; plan anew"))),
+    };
+    let before = row.live_chunks;
     // Past a group that stays hot, the rest of its segment stays hot: sealed chunks are a prefix.
     let mut stays = BTreeSet::new();
     for group in groups {
@@ -28,11 +31,11 @@ pub(super) fn seal(o: &mut Overlay<'_>, file: u64, row: &FileRow, groups: &[Grou
             stays.insert(group.segment);
         }
     }
-    if row.live_chunks > 0 {
+    if row.live_chunks > before {
         o.changes.next_file = Some(o.next_file()?.max(file + 1));
         o.changes.files.insert(file, row.clone());
     }
-    Ok(row.live_chunks)
+    Ok(row.live_chunks - before)
 }
 
 /// Puts a group's new chunks in the place of its old ones; false when it does not fit.
@@ -174,7 +177,7 @@ mod tests {
 
     fn seal(file: u64, groups: Vec<Group>) -> Work {
         let row = FileRow { name: format!("f{file}"), bytes: 500, crc: 1, live_chunks: 9, live_bytes: 9 };
-        Work::Seal { file, row, groups }
+        Work::Seal { file, row, groups, more: false }
     }
 
     fn group(old: &[(Offset, IndexEntry)], new: &[(Offset, IndexEntry)]) -> Group {
@@ -242,6 +245,24 @@ mod tests {
         let dropped: Vec<u64> = changes.dropped_chunks.iter().map(|k| k.first.0).collect();
         assert_eq!(dropped, [0, 2], "hot bytes that may lie there go, too");
         assert_eq!(changes.sealed_segments[&SEGMENT].chunks, 0);
+    }
+
+    #[test]
+    fn a_file_is_switched_over_to_in_several_steps_until_it_goes() {
+        let more = |first: u64, events: u32| {
+            let row = FileRow { name: "f1".into(), bytes: 500, crc: 1, live_chunks: 9, live_bytes: 9 };
+            let groups = vec![group(&[hot(first, i64::from(events))], &[sealed(first, events)])];
+            Work::Seal { file: 1, row, groups, more: true }
+        };
+        let first = || seal(1, vec![group(&[hot(0, 2)], &[sealed(0, 2)])]);
+        let (changes, answers) = run(&[create(), append(2), append(3), first(), more(2, 3)]);
+        assert!(matches!(answers[4], Ok(Outcome::Sealed(1))), "{answers:?}");
+        assert_eq!((changes.files[&1].live_chunks, changes.files[&1].live_bytes), (2, 200));
+
+        // What a truncation let go must not come back: its bytes are about to be deleted.
+        let (changes, answers) = run(&[create(), append(2), append(3), first(), truncate_at("a", 2), more(2, 3)]);
+        assert!(matches!(answers[5], Ok(Outcome::Sealed(0))), "{answers:?}");
+        assert_eq!((changes.files.len(), index(&changes)), (0, vec![(2, 3, true)]));
     }
 
     #[test]

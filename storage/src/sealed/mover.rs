@@ -5,7 +5,7 @@
 //! any failure it no longer trusts what it knows and looks for orphans anew.
 
 use super::reader::tier_error;
-use super::writer::{FileWriter, SealedFile};
+use super::writer::{FileWriter, Group, SealedFile};
 use super::{SEALED_FOLDER, is_file_name};
 use crate::decide::{Outcome, Work};
 use crate::error::{Error, Kind, Result};
@@ -15,6 +15,7 @@ use crate::queue::{Job, Queue, closed};
 use crate::redb_io::RedbSnapshot;
 use crate::row::{ChunkKey, FileRow, IndexEntry, SegmentKey};
 use crate::shared::Shared;
+use crate::store::StoreOptions;
 use crate::stream::CHUNK_TARGET_BYTES;
 use bytes::Bytes;
 use crossbeam_channel::bounded;
@@ -90,6 +91,8 @@ pub(crate) struct Mover {
     queue: Arc<Queue>,
     hot_bytes_max: u64,
     file_bytes: u64,
+    /// About so many chunks are switched over in one commit.
+    switch_chunks: usize,
     busy: Mutex<()>,
     known: Mutex<Known>,
     signal: Mutex<Signal>,
@@ -115,12 +118,13 @@ fn guard<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Mover {
-    pub(crate) fn new(shared: Arc<Shared>, queue: Arc<Queue>, hot_bytes_max: u64, file_bytes: u64) -> Mover {
+    pub(crate) fn new(shared: Arc<Shared>, queue: Arc<Queue>, options: &StoreOptions) -> Mover {
         Mover {
             shared,
             queue,
-            hot_bytes_max,
-            file_bytes: file_bytes.max(1),
+            hot_bytes_max: options.hot_bytes_max,
+            file_bytes: options.sealed_file_bytes.max(1),
+            switch_chunks: options.switch_chunks,
             busy: Mutex::default(),
             known: Mutex::default(),
             signal: Mutex::default(),
@@ -311,6 +315,7 @@ impl Mover {
         let before = self.known().status.done.old_chunks;
         let mut failed = None;
         let mut writer = None;
+        let mut memory = Vec::new();
         for share in &mut shares {
             while share.quota > 0 {
                 let chunks = match self.shared.read(|snapshot| read_hot(snapshot, share)) {
@@ -330,12 +335,12 @@ impl Mover {
                     share.quota = share.quota.saturating_sub(u64::from(entry.bytes).max(1));
                     let file = match writer.take() {
                         Some(file) => file,
-                        None => FileWriter::new(self.shared.reserve_file()?),
+                        None => FileWriter::within(self.shared.reserve_file()?, std::mem::take(&mut memory)),
                     };
                     let file = writer.insert(file);
                     file.add(key, entry, bytes)?;
                     if file.len() >= self.file_bytes {
-                        self.put(writer.take())?;
+                        memory = self.put(writer.take())?;
                     }
                 }
             }
@@ -358,12 +363,12 @@ impl Mover {
     /// Waits until the committer has told of everything that it committed so far.
     pub(crate) fn hear_all(&self) -> Result<()> {
         let row = FileRow { name: String::new(), bytes: 0, crc: 0, live_chunks: 0, live_bytes: 0 };
-        self.switch(Work::Seal { file: u64::MAX, row, groups: Vec::new() }).map(drop)
+        self.switch(Work::Seal { file: u64::MAX, row, groups: Vec::new(), more: false }).map(drop)
     }
 
-    /// Makes the file durable, then switches the index over.
-    fn put(&self, writer: Option<FileWriter>) -> Result<()> {
-        let Some(file) = writer.map(FileWriter::finish).transpose()?.flatten() else { return Ok(()) };
+    /// Makes the file durable, then switches the index over. Gives its memory back.
+    fn put(&self, writer: Option<FileWriter>) -> Result<Vec<u8>> {
+        let Some(file) = writer.map(FileWriter::finish).transpose()?.flatten() else { return Ok(Vec::new()) };
         let number = file.number;
         let put = self.put_file(file);
         if put.is_err() {
@@ -372,29 +377,56 @@ impl Mover {
         put
     }
 
-    fn put_file(&self, file: SealedFile) -> Result<()> {
+    fn put_file(&self, file: SealedFile) -> Result<Vec<u8>> {
         let SealedFile { number, row, bytes, groups } = file;
         let name = row.name.clone();
         self.shared.space.spare(row.bytes)?;
-        self.shared.tier.put(&name, bytes).map_err(|e| tier_error("writing", &name, &e))?;
-        let count = |n: usize| n as u64;
-        let (old, new) =
-            groups.iter().fold((0, 0), |(old, new), g| (old + count(g.old.len()), new + count(g.new.len())));
-        let bytes = row.bytes;
-        match self.switch(Work::Seal { file: number, row, groups })? {
-            // All of it was truncated meanwhile.
-            Outcome::Sealed(0) => self.delete(&name),
-            Outcome::Sealed(_) => {
-                let done = &mut self.known().status.done;
-                done.files += 1;
+        self.shared.tier.put(&name, bytes.clone()).map_err(|e| tier_error("writing", &name, &e))?;
+        let mut some = false;
+        for groups in portions(groups, self.switch_chunks) {
+            let old: u64 = groups.iter().map(|group| group.old.len() as u64).sum();
+            let new: u64 = groups.iter().map(|group| group.new.len() as u64).sum();
+            let switched = match self.switch(Work::Seal { file: number, row: row.clone(), groups, more: some })? {
+                Outcome::Sealed(switched) => switched,
+                other => return Err(Error::bug(format!("the committer answered another question: {other:?}"))),
+            };
+            let done = &mut self.known().status.done;
+            if switched > 0 {
+                done.files += u64::from(!some);
+                done.bytes += if some { 0 } else { row.bytes };
                 done.old_chunks += old;
                 done.new_chunks += new;
-                done.bytes += bytes;
-                Ok(())
+                some = true;
             }
-            other => Err(Error::bug(format!("the committer answered another question: {other:?}"))),
+            if switched < new {
+                // Truncated meanwhile, or not as it was: what comes after it is planned anew.
+                break;
+            }
+        }
+        if !some {
+            self.delete(&name)?;
+        }
+        Ok(bytes.try_into_mut().map(Vec::from).unwrap_or_default())
+    }
+}
+
+/// Groups in their order, in portions of about so many chunks: a commit that switches over thousands would hold up
+/// the epochs behind it.
+fn portions(groups: Vec<Group>, chunks: usize) -> Vec<Vec<Group>> {
+    let mut portions = Vec::new();
+    let (mut portion, mut size) = (Vec::new(), 0);
+    for group in groups {
+        size += group.old.len() + group.new.len();
+        portion.push(group);
+        if size >= chunks {
+            portions.push(std::mem::take(&mut portion));
+            size = 0;
         }
     }
+    if !portion.is_empty() {
+        portions.push(portion);
+    }
+    portions
 }
 
 /// What each segment gives, the fullest first, so that at most `keep` bytes stay hot: its part of the whole, but no less

@@ -9,7 +9,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use std::error::Error as StdError;
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -163,15 +163,39 @@ pub struct LocalTier {
 impl LocalTier {
     /// Files under `DIR/sealed`; the directory must be there, the folder is made with the first file.
     pub fn new(dir: &Path) -> Result<LocalTier> {
-        // Without this the file system syncs nothing, and an index entry could outlive the bytes that it names.
-        let files = LocalFileSystem::new_with_prefix(dir).map_err(io_error)?.with_fsync(true);
+        let files = LocalFileSystem::new_with_prefix(dir).map_err(io_error)?;
         Ok(LocalTier { objects: ObjectTier::new(Arc::new(files)), folder: dir.join(SEALED_FOLDER) })
     }
 }
 
+/// So much of a file is written between two syncs, bytes.
+const SYNC_BYTES: usize = 2 << 20;
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    for piece in bytes.chunks(SYNC_BYTES) {
+        file.write_all(piece)?;
+        file.sync_data()?;
+    }
+    file.sync_all()
+}
+
 impl Tier for LocalTier {
+    /// Staged beside its place under a name that listings hide, as the object store's own puts are, but synced piece by
+    /// piece: commits share the disk and would wait behind a whole file.
     fn put(&self, name: &str, bytes: Bytes) -> Result<()> {
-        self.objects.put(name, bytes)
+        let (staged, place) = (self.folder.join(format!("{name}#1")), self.folder.join(name));
+        std::fs::create_dir_all(&self.folder)?;
+        let written = write_synced(&staged, &bytes).and_then(|()| std::fs::rename(&staged, &place));
+        if let Err(e) = written {
+            let _ = std::fs::remove_file(&staged); // else `clean` finds it
+            return Err(e);
+        }
+        // The name, and the folder's own when this is its first file.
+        for folder in [self.folder.as_path(), self.folder.parent().unwrap_or(&self.folder)] {
+            std::fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Bytes> {

@@ -53,7 +53,12 @@ pub(crate) struct FileWriter {
 
 impl FileWriter {
     pub(crate) fn new(number: u64) -> FileWriter {
-        let mut bytes = Vec::new();
+        FileWriter::within(number, Vec::new())
+    }
+
+    /// The same in memory that was used before: fresh pages for a whole file cost more than filling them.
+    pub(crate) fn within(number: u64, mut bytes: Vec<u8>) -> FileWriter {
+        bytes.clear();
         push_header(&mut bytes, number, Holds::Chunks);
         FileWriter {
             number,
