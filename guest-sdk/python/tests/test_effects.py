@@ -6,6 +6,7 @@ from tidemill import (
     END_OF_INPUT, Counter, Event, EventTimer, Fatal, Gauge, Histogram, Input, Operator, Output, ProcessingTimer, Reject, Retry,
     Timer, Value, log, rejecting,
 )
+from tidemill.runner import traceback
 from tidemill.testing import Harness, Record
 
 
@@ -173,11 +174,21 @@ class TestErrors(unittest.TestCase):
             harness.send(Record("k", "x"), Record("k", "bug"))
         (level, line), = harness.log()
         self.assertEqual(level, "error")
-        self.assertIn("Traceback", line)
-        self.assertIn('raise KeyError("nothing")', line)
+        self.assertRegex(line, r"^Traceback \(most recent call last\):\n(  File .*\n)+KeyError: 'nothing' \(at event or timer 1 of")
+        self.assertRegex(line, r'File ".*test_effects.py", line \d+, in process')
         harness.send(Record("k", "x"))
         self.assertEqual(texts(harness.output("out")), ["1"])
         self.assertEqual(harness.dead_letters(), [])
+
+    def test_a_traceback_shows_what_led_to_it(self) -> None:
+        try:
+            try:
+                {}["a"]
+            except KeyError as error:
+                raise ValueError("b") from error
+        except ValueError as error:
+            shown = traceback(error)
+        self.assertRegex(shown, r"(?s)^Traceback.*KeyError: 'a'\nwhich led to:\nTraceback.*ValueError: b$")
 
     def test_rejecting_makes_of_an_exception_a_refusal(self) -> None:
         harness = Harness(Failing)

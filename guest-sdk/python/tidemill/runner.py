@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import traceback
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
 from .call import Call, Rejection
 from .columns import BatchColumns, Columns, unpack, unpack_i64
@@ -17,6 +16,20 @@ from .operator import Operator
 from .timers import Timer, TimerField
 
 R = TypeVar("R")
+
+
+def traceback(error: Optional[BaseException]) -> str:
+    """As Python shows it, without the lines of source: looking for files is a trap in a component."""
+    lines: list[str] = []
+    while error is not None:
+        frames, step = ["Traceback (most recent call last):"], error.__traceback__
+        while step is not None:
+            code = step.tb_frame.f_code
+            frames.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_name}')
+            step = step.tb_next
+        lines[:0] = [*frames, f"{type(error).__name__}: {error}", *(["which led to:"] if lines else [])]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(lines)
 
 
 class Session:
@@ -55,7 +68,7 @@ class Session:
             raise Fatal(str(reason)) from reason
         except Exception as error:
             at = "" if self.call.index is None else f" (at event or timer {self.call.index} of the call)"
-            self.call.host.log("error", f"{traceback.format_exc().rstrip()}{at}")
+            self.call.host.log("error", f"{traceback(error)}{at}")
             self.call.drop()
             raise Fatal(f"{type(error).__name__}: {error}{at}; the traceback is in the operator's log") from error
 

@@ -209,11 +209,12 @@ mod tests {
     use super::*;
 
     /// Of guest-sdk/LANGUAGE, what is not for a project: tests, the template, the conformance operator, tools' droppings.
-    const APART: [&str; 9] = [
+    const APART: [&str; 10] = [
         "template",
         "tests",
         "test",
         "conformance",
+        "conformance-typescript",
         "examples",
         "node_modules",
         "__pycache__",
