@@ -130,15 +130,16 @@ struct tidemill_operations {
 // ---- Slots: the cache under value and map state (slots.c)
 
 typedef struct {
-    uint32_t at, len;
+    const uint8_t *data;
+    uint32_t len;
     bool known, present, dirty;
 } tm_slot;
 
 typedef struct {
-    tm_array arena; // bytes
-    tm_array slots; // tm_slot
-    tm_array undo;  // what slots were
-    size_t tidy_at;
+    tm_array blocks; // of bytes, which do not move while an event is handled: what was given out stays valid
+    tm_array slots;  // tm_slot
+    tm_array undo;   // what slots were
+    size_t bytes, tidy_at;
 } tm_slots;
 
 void tm_slots_resize(tm_slots *s, size_t n);

@@ -1,10 +1,20 @@
-// The cache under value and map state: numbered slots whose bytes lie in one arena. Old bytes stay where they are until the
-// event that overwrote them has succeeded, so undoing costs a copy of a few numbers.
+// The cache under value and map state: numbered slots whose bytes lie in blocks that do not move. Old bytes stay where they
+// are until the event that overwrote them has succeeded, so undoing costs a copy of a few numbers.
 
 #include "internal.h"
 
-// How large the arena is before it is tidied between events, once half of it is waste.
-enum { TIDY_BYTES = 256 << 10 };
+enum {
+    BLOCK_BYTES = 64 << 10,
+    // How much there is before it is tidied between events, once half of it is waste.
+    TIDY_BYTES = 256 << 10,
+};
+
+typedef struct {
+    size_t len, capacity;
+    uint8_t data[];
+} block;
+
+static block **blocks(const tm_slots *s) { return s->blocks.data; }
 
 typedef struct {
     uint32_t id;
@@ -20,19 +30,24 @@ void tm_slots_resize(tm_slots *s, size_t n) {
 
 tidemill_slice tm_slots_get(const tm_slots *s, uint32_t id) {
     const tm_slot *slot = tm_slot_of(s, id);
-    return slot->present ? tidemill_bytes((uint8_t *)s->arena.data + slot->at, slot->len) : tidemill_absent();
+    return slot->present ? tidemill_bytes(slot->data, slot->len) : tidemill_absent();
 }
 
 static tm_slot put(tm_slots *s, tidemill_slice bytes, bool dirty) {
-    tm_slot slot = {(uint32_t)s->arena.len, (uint32_t)bytes.len, true, bytes.data != NULL, dirty};
-    // The bytes may be a value of this very arena, which may move.
-    const uint8_t *arena = s->arena.data;
-    bool own = arena && bytes.data >= arena && bytes.data < arena + s->arena.len;
-    size_t at = own ? (size_t)(bytes.data - arena) : 0;
-    uint8_t *to = tm_push(&s->arena, bytes.len, 1);
+    block *last = s->blocks.len ? blocks(s)[s->blocks.len - 1] : NULL;
+    if (!last || last->capacity - last->len < bytes.len) {
+        size_t capacity = bytes.len > BLOCK_BYTES ? bytes.len : BLOCK_BYTES;
+        if (!(last = malloc(sizeof(block) + capacity)))
+            tm_trap("out of memory");
+        *last = (block){.capacity = capacity};
+        *(block **)tm_push(&s->blocks, 1, sizeof last) = last;
+    }
+    uint8_t *to = last->data + last->len;
     if (bytes.len)
-        memcpy(to, own ? (uint8_t *)s->arena.data + at : bytes.data, bytes.len);
-    return slot;
+        memcpy(to, bytes.data, bytes.len);
+    last->len += bytes.len;
+    s->bytes += bytes.len;
+    return (tm_slot){to, (uint32_t)bytes.len, true, bytes.data != NULL, dirty};
 }
 
 void tm_slots_fill(tm_slots *s, uint32_t id, tidemill_slice bytes) {
@@ -53,20 +68,36 @@ void tm_slots_undo(tm_slots *s) {
     }
 }
 
-void tm_slots_keep(tm_slots *s) {
-    s->undo.len = 0;
-    if (s->arena.len <= TIDY_BYTES || s->arena.len <= s->tidy_at)
-        return;
-    tm_array arena = {0};
-    for (size_t i = 0; i < s->slots.len; i++) {
-        tm_slot *slot = tm_slot_of(s, (uint32_t)i);
-        tidemill_slice bytes = {(uint8_t *)s->arena.data + slot->at, slot->len};
-        slot->at = (uint32_t)arena.len;
-        tm_push_bytes(&arena, bytes);
-    }
-    free(s->arena.data);
-    s->arena = arena;
-    s->tidy_at = 2 * arena.len;
+// Frees the blocks from one on.
+static void shrink(tm_array *all, size_t from) {
+    for (; all->len > from; all->len--)
+        free(((block **)all->data)[all->len - 1]);
 }
 
-void tm_slots_clear(tm_slots *s) { s->arena.len = s->slots.len = s->undo.len = 0; }
+void tm_slots_keep(tm_slots *s) {
+    s->undo.len = 0;
+    if (s->bytes <= TIDY_BYTES || s->bytes <= s->tidy_at)
+        return;
+    tm_array old = s->blocks;
+    s->blocks = (tm_array){0};
+    s->bytes = 0;
+    for (size_t i = 0; i < s->slots.len; i++) {
+        tm_slot *slot = tm_slot_of(s, (uint32_t)i);
+        if (slot->present)
+            slot->data = put(s, (tidemill_slice){slot->data, slot->len}, slot->dirty).data;
+    }
+    shrink(&old, 0);
+    free(old.data);
+    s->tidy_at = 2 * s->bytes;
+}
+
+void tm_slots_clear(tm_slots *s) {
+    s->slots.len = s->undo.len = s->bytes = s->tidy_at = 0;
+    shrink(&s->blocks, 1);
+    if (s->blocks.len) {
+        block *first = blocks(s)[0];
+        first->len = 0;
+        if (first->capacity > BLOCK_BYTES)
+            shrink(&s->blocks, 0);
+    }
+}

@@ -22,7 +22,8 @@
 // event follows. tidemill_retry has the whole call made again, tidemill_fatal stops the pipeline. A trap (a null pointer at a
 // large offset, an abort) drops the call and the instance.
 //
-// Slices that the SDK hands out and memory of tidemill_alloc are valid during the call. Static variables are memory of this
+// An event's slices, buffers and memory of tidemill_alloc are valid during the call; what state gives is valid while the event
+// (or timer) is handled. Static variables are memory of this
 // instance only, and instances may be replaced at any time: what must last goes into state.
 #ifndef TIDEMILL_H
 #define TIDEMILL_H
@@ -43,7 +44,7 @@ typedef struct {
     size_t len;
 } tidemill_slice;
 
-// Bytes that grow; {0} is an empty one. They lie in the call's memory: valid during the call, freed with it.
+// Bytes that grow, and move when they do; {0} is an empty one. They lie in the call's memory: valid during the call, freed with it.
 typedef struct {
     uint8_t *data;
     size_t len, capacity;
@@ -67,6 +68,8 @@ void tidemill_append(tidemill_buffer *b, tidemill_slice bytes);
 void tidemill_append_char(tidemill_buffer *b, uint32_t c);
 // Like printf with %s %.*s %c %d %i %u %x (with l, ll, z) and %%; no floats. It needs no stdio.
 void tidemill_append_format(tidemill_buffer *b, const char *format, ...) TIDEMILL_FORMAT(2, 3);
+// The fewest digits that read back as the same number, with a point even where it is whole: 10.0, 0.1, 1e+300.
+void tidemill_append_double(tidemill_buffer *b, double number);
 
 // ---- JSON, as far as rows and configuration need it
 

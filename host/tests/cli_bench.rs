@@ -24,7 +24,7 @@ fn figures(line: &Value) -> BTreeMap<&str, f64> {
 
 #[test]
 fn every_workload_gives_plausible_figures_and_leaves_nothing() {
-    ["pass-through", "keyed-count", "count"].iter().for_each(|name| drop(operator(name)));
+    ["pass-through", "keyed-count", "count", "bid-count"].iter().for_each(|name| drop(operator(name)));
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let dir = folder.path().to_string_lossy().into_owned();
     let components = root().join("examples/operators").to_string_lossy().into_owned();
@@ -33,7 +33,7 @@ fn every_workload_gives_plausible_figures_and_leaves_nothing() {
 
     let listed = tidemill(["bench", "--list", "--json"]).json();
     let listed: BTreeSet<&str> = listed.as_array().expect("a list").iter().map(|one| text(one, "name")).collect();
-    assert!(listed.len() >= 9, "{listed:?}");
+    assert!(listed.len() >= 12, "{listed:?}");
     let ran: BTreeSet<&str> =
         lines.iter().map(|line| text(line, "workload")).filter(|name| *name != "machine").collect();
     assert_eq!(ran, listed);
@@ -65,6 +65,7 @@ fn every_workload_gives_plausible_figures_and_leaves_nothing() {
     let of = |workload: &str| cases.iter().filter(|case| case.0 == workload).count();
     let counts = ["pass-through", "keyed-count", "json", "append", "latency", "restart", "start-up"].map(of);
     assert_eq!(counts, [2, 7, 3, 3, 3, 2, 3], "{cases:?}");
+    assert_eq!(["nexmark", "window-slide", "sessions"].map(of), [11, 4, 1], "{cases:?}");
     assert!(of("memory") >= 6 && of("sustained") >= 3, "{cases:?}");
 
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();

@@ -80,7 +80,7 @@ fn panes_and_sessions_are_merged_by_the_guest() {
 #[test]
 fn one_poison_event_among_many_is_rejected_and_all_others_count() {
     for poison in ["panic", "loop", "allocate"] {
-        let limits = Limits { call_deadline_ms: 20, ..LIMITS };
+        let limits = Limits { call_deadline_ms: 200, ..LIMITS };
         let mut rig = Rig::over(over(aligned(10_000, 10_000, 0), &limits));
         let mut events: Vec<Event> = (0..300).map(|i| event(i, ["a", "b", "c"][i as usize % 3], "metric")).collect();
         events[0].2 = "reject".into();
@@ -145,10 +145,10 @@ fn what_accumulate_gives_back_is_checked() {
 
 #[test]
 fn a_window_that_finish_fails_on_is_named() {
-    let limits = Limits { call_deadline_ms: 20, ..LIMITS };
+    let limits = Limits { call_deadline_ms: 200, ..LIMITS };
     for (value, expected) in [
         ("panic-finish", "finish aborted"),
-        ("loop-finish", "finish exceeded its deadline of 20 ms"),
+        ("loop-finish", "finish exceeded its deadline of 200 ms"),
         ("no-window", "window-of names window 99 of a call with 1"),
         ("few-windows", "it gave 2 rows and 1 entries in window-of"),
         ("bad-time", "outside +-(2^53 - 1)"),

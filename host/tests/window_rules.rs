@@ -183,6 +183,26 @@ fn early_results_come_as_the_watermark_passes_and_only_with_news() {
 }
 
 #[test]
+fn sessions_that_merge_keep_their_early_results() {
+    // FLINK-5717: a continuous trigger lost its timers, or died, when sessions merged. Here a merged session is looked at
+    // whenever one of its parts would have been.
+    let trigger = Trigger { at_end: true, count: None, every: Some((10, Clock::Event)) };
+    let mut rig = rig(&WindowSpec { trigger, ..spec(Windows::Session(Gap::Fixed(20))) });
+    rig.batch(0, &[event(1, "k", 1), event(30, "k", 2)]);
+    rig.batch(0, &[event(15, "k", 4)]);
+    rig.commit();
+    rig.crash();
+    rig.advance(10);
+    assert_eq!(results(&rig.take()), [row("k", 1, 50, 0, 3, 7)]);
+    rig.batch(0, &[event(31, "k", 8)]);
+    rig.advance(40);
+    assert_eq!(results(&rig.take()), [row("k", 1, 51, 1, 4, 15)]);
+    rig.advance(i64::MAX);
+    assert_eq!(results(&rig.take()), [row("k", 1, 51, 2, 4, 15)]);
+    assert_eq!(rig.entries_left(), 0);
+}
+
+#[test]
 fn early_results_by_the_clock_on_the_wall_survive_a_restart() {
     let trigger = Trigger { at_end: true, count: None, every: Some((1_000, Clock::Processing)) };
     let mut rig = rig(&WindowSpec { trigger, ..spec(aligned(100, 100, 0)) });

@@ -47,6 +47,15 @@ pub fn lines(options: &Options) -> impl Iterator<Item = serde_json::Result<Strin
     events(options).map(|event| merged(&event))
 }
 
+/// Writes the merged lines into one file.
+pub fn write_merged(options: &Options, file: &Path) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(file)?);
+    for line in lines(options) {
+        writeln!(out, "{}", line?)?;
+    }
+    out.flush()
+}
+
 /// Writes `events.jsonl`, `persons.jsonl`, `auctions.jsonl` and `bids.jsonl`, and the partition files, into a folder.
 pub fn write_files(options: &Options, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;

@@ -9,6 +9,18 @@ static void formats(void) {
     TIDEMILL_CHECK(tidemill_equal(tidemill_bytes_of(&b), tidemill_text("text|cu|c|-5|5|-9223372036854775808|18446744073709551615|7|ff|%|")));
 }
 
+static void doubles(void) {
+    static const struct {
+        double number;
+        const char *text;
+    } written[] = {{10, "10.0"}, {-0.5, "-0.5"}, {0.1, "0.1"}, {1.0 / 3, "0.3333333333333333"}, {14.29666818804199, "14.29666818804199"}, {1e300, "1e+300"}, {0, "0.0"}, {5e-324, "4.94065645841247e-324"}};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        tidemill_buffer b = {0};
+        tidemill_append_double(&b, written[i].number);
+        TIDEMILL_CHECK(tidemill_equal(tidemill_bytes_of(&b), tidemill_text(written[i].text)));
+    }
+}
+
 static void utf8(void) {
     const char *good[] = {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\x8a", "\xf4\x8f\xbf\xbf"};
     const char *bad[] = {"\xff", "\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x9f\x8c"};
@@ -127,6 +139,7 @@ static void aggregates(void) {
 
 int main(void) {
     formats();
+    doubles();
     utf8();
     json();
     whole_batches();

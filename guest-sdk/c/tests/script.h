@@ -101,6 +101,15 @@ static tidemill_status command(const tidemill_event *e, tidemill_slice name, tid
         return tidemill_emit_with_headers(&out, e->timestamp, tidemill_absent(), tidemill_absent(), &(tidemill_header){tidemill_text("a"), arg}, 1);
     if (IS("forward"))
         return tidemill_forward(&out, e);
+    if (IS("hold")) { // what was got stays valid while the event is handled, whatever is got and written then
+        tidemill_slice first, next;
+        TIDEMILL_TRY(tidemill_map_get(&bag, from, &first));
+        for (int64_t i = 0; i < 3000; i++) {
+            TIDEMILL_TRY(tidemill_map_get(&bag, tidemill_sub_key_i64(n + i), &next));
+            TIDEMILL_TRY(tidemill_map_put(&bag, tidemill_sub_key_i64(n + i), tidemill_text("one more, and long enough to fill many blocks of memory")));
+        }
+        return tidemill_emit(&out, e->key, first);
+    }
     if (IS("log")) {
         tidemill_log(TIDEMILL_WARN, "a line about %.*s", (int)arg.len, (const char *)arg.data);
         return TIDEMILL_OK;

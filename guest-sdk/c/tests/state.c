@@ -60,6 +60,8 @@ static void many_entries_and_much_overwriting(void) {
     TIDEMILL_SEND(k(line), k("get:42 get:5000 first get:4999"));
     TIDEMILL_EXPECT("out", k("v42"), k("-"), k("0=v0 "), k("v4999"));
     TIDEMILL_CHECK(tidemill_test_state_entries("bag") == 5000);
+    TIDEMILL_SEND(k("hold:42 !"), k("hold:42"), k("get:42"));
+    TIDEMILL_EXPECT("out", k("v42"), k("one more, and long enough to fill many blocks of memory"));
     static tidemill_record events[60000];
     for (int i = 0; i < 60000; i++)
         events[i] = tidemill_test_event("k", i == 59999 ? "add:1 number" : "add:1", 0);

@@ -46,6 +46,40 @@ pub struct State {
     pub name: String,
     /// How the host keeps it.
     pub kind: StateKind,
+    /// How long an entry lasts; none = for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+}
+
+/// How long an entry of a state lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Ttl {
+    /// So long after it was written, ms.
+    pub ms: i64,
+    /// The clock.
+    pub clock: TtlClock,
+    /// What makes it last longer.
+    pub refresh: TtlRefresh,
+}
+
+/// The clock of a time to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TtlClock {
+    /// The watermark, from the newest event of the key in the call that wrote the entry.
+    EventTime,
+    /// The clock on the wall.
+    ProcessingTime,
+}
+
+/// What makes an entry last longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TtlRefresh {
+    /// Writing it.
+    Write,
+    /// Reading it, too.
+    ReadAndWrite,
 }
 
 /// How the host keeps a state.
@@ -95,7 +129,22 @@ impl Named {
     }
 }
 
+impl State {
+    /// Of this name and kind, for ever.
+    pub fn new(name: &str, kind: StateKind) -> State {
+        State { name: name.to_string(), kind, ttl: None }
+    }
+}
+
 impl Descriptor {
+    /// Gives the state that was described last a time to live. Derived code calls it; the error is the author's to see.
+    pub fn set_ttl(&mut self, states_before: usize, field: &str, ttl: Ttl) {
+        match self.states.get_mut(states_before) {
+            Some(state) => state.ttl = Some(ttl),
+            None => panic!("field `{field}` has a `ttl`, and is no state"),
+        }
+    }
+
     /// Of an operator without any field.
     pub fn new(name: &str, version: &str) -> Descriptor {
         Descriptor {

@@ -177,3 +177,31 @@ fn keyed_state_outside_an_event_is_a_fatal_mistake_that_is_explained() {
     let why = Harness::<Keyless>::open().unwrap().end().unwrap_err().to_string();
     assert!(why.starts_with("fatal: seen: no event is in progress"), "{why}");
 }
+
+#[derive(Declare)]
+struct Forgetful {
+    #[declare(ttl = "10s")]
+    seen: Value<u64>,
+    #[declare(ttl = "2d", clock = "event", refresh = "read-and-write", name = "by-day")]
+    days: Map<i64, u64>,
+    kept: List<u64>,
+}
+
+impl Operator for Forgetful {
+    fn process(&mut self, event: &Event<'_>) -> Result<()> {
+        self.seen.set(&1)?;
+        self.days.insert(&event.timestamp(), &1)?;
+        self.kept.push(&1)
+    }
+}
+
+#[test]
+fn states_may_have_a_time_to_live() {
+    let described = describe::<Forgetful>().unwrap();
+    let expected = json!([
+        { "name": "seen", "kind": "value", "ttl": { "ms": 10_000, "clock": "processing-time", "refresh": "write" } },
+        { "name": "by-day", "kind": "map", "ttl": { "ms": 172_800_000, "clock": "event-time", "refresh": "read-and-write" } },
+        { "name": "kept", "kind": "list" },
+    ]);
+    assert_eq!(described["states"], expected);
+}

@@ -76,7 +76,7 @@ struct NativeFactory {
 struct Native(Call);
 
 fn native(name: &str, keyed: bool, make: fn() -> Call) -> SharedFactory {
-    let state = StateDescriptor { name: "seen".into(), kind: StateKind::Value };
+    let state = StateDescriptor { name: "seen".into(), kind: StateKind::Value, ttl: None };
     let descriptor = Descriptor {
         descriptor: DESCRIPTOR_VERSION,
         name: name.into(),

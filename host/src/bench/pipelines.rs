@@ -8,7 +8,8 @@ use crate::clock::Clock;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::Settings;
 use crate::config::{Overrides, parse};
-use crate::job::lifecycle::start_with;
+use crate::job::lifecycle::{self, start_with};
+use crate::job::status::NodeStatus;
 use crate::job::{RunHandle, RunOptions, RunStatus};
 use crate::operator::SharedFactory;
 use std::path::{Path, PathBuf};
@@ -139,6 +140,52 @@ impl Job<'_> {
     pub fn time(self, clock: &Clock) -> Result<Duration, BenchError> {
         self.run(clock).map(|rate| rate.took)
     }
+}
+
+/// A job of any shape, loaded as `tidemill run` does it; components come from its file.
+pub(super) struct Whole<'a> {
+    /// What runs.
+    pub(super) pipeline: Pipeline,
+    /// Where.
+    pub(super) store: &'a Store,
+    /// The store's folder.
+    pub(super) data_dir: &'a Path,
+    /// Worker threads.
+    pub(super) workers: usize,
+    /// Events of the input in all.
+    pub(super) events: u64,
+}
+
+impl Whole<'_> {
+    /// Runs it to its end: the time from its start to when everything is durable and in place, and the events that its sinks
+    /// took. Components are compiled before.
+    pub(super) fn run(self, clock: &Clock) -> Result<(Rate, u64), BenchError> {
+        let Whole { pipeline, store, data_dir, workers, events } = self;
+        let name = pipeline.name.clone();
+        let options = RunOptions { data_dir: data_dir.to_owned(), workers, settings: Settings::default() };
+        lifecycle::check(&pipeline, store, &options)?;
+        let started = clock.elapsed();
+        let summary = lifecycle::start_in(pipeline, store.clone(), options, clock.clone())?.wait()?;
+        let took = clock.elapsed().saturating_sub(started);
+        let of = |kind: &str, count: fn(&NodeStatus) -> u64| -> u64 {
+            summary.nodes.iter().filter(|node| node.kind == kind).map(count).sum()
+        };
+        let (read, taken) = (of("source", |node| node.events_out), of("sink", |node| node.events_in));
+        if !summary.finished || summary.restarts > 0 || read != events {
+            return Err(BenchError::Wrong(format!(
+                "pipeline {name} read {read} of {events} events in {} runs",
+                summary.restarts + 1
+            )));
+        }
+        Ok((Rate { events, took }, taken))
+    }
+}
+
+/// Writes a pipeline file and reads it.
+pub(super) fn load(folder: &Path, name: &str, text: &str) -> Result<Pipeline, BenchError> {
+    let file = folder.join(format!("{name}.toml"));
+    std::fs::write(&file, text).map_err(io(format!("writing {}", file.display())))?;
+    Ok(parse::load(&file, &Overrides::default())?)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::dataflow::timer_service::TimerService;
 use crate::operator::{
     Context, Descriptor, Failure, LogLevel, MetricOp, Operator, Rejection, Subtask, TimeDomain, TimerBatch,
 };
+use crate::state::ttl;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -196,8 +197,10 @@ impl OperatorNode {
     fn call(&mut self, call: &Call<'_>, env: &mut CallEnv<'_>) -> Result<Called, TaskFailure> {
         let (context, watermark) = (&mut self.context, self.watermark);
         context.now_ms = env.now_ms;
+        begin_call(call, watermark, context);
         let result = match call {
             Call::Events { input, batch } => self.operator.process(*input, watermark, &batch.events, context),
+            Call::Timers(fired) if fired.timer >= ttl::TIMERS => expire(fired, context),
             Call::Timers(fired) => self.operator.on_timers(fired, watermark, context),
             Call::Watermark => self.operator.on_watermark(watermark, context).map(|()| Vec::new()),
             Call::Close => self.operator.close(context).map(|()| Vec::new()),
@@ -211,6 +214,7 @@ impl OperatorNode {
         match result {
             Ok(rejections) => {
                 self.retries = 0;
+                self.context.timers.extend(self.context.state.take_expiry_timers());
                 match self.timers.commit_call(&mut self.context) {
                     Ok(()) => self.keep(call, &rejections, env).map(Called::Done),
                     Err(refused) => {
@@ -311,6 +315,27 @@ impl OperatorNode {
         let place = describe_call(call);
         Err(TaskFailure::new(kind, format!("operator {uid} (subtask {index} of {of}) failed in {place}: {what}")))
     }
+}
+
+/// Tells keyed state what stamps the writes of a call, where states have a time to live.
+fn begin_call(call: &Call<'_>, watermark: EventTime, context: &mut Context) {
+    let now_ms = context.now_ms;
+    match call {
+        Call::Events { batch: EventBatch { events, .. }, .. } => {
+            let keys = events.keys.iter().map(Option::unwrap_or_default);
+            context.state.begin_call(watermark, now_ms, keys.zip(events.timestamps.iter().copied()));
+        }
+        Call::Timers(fired) => {
+            context.state.begin_call(watermark, now_ms, fired.keys.iter().zip(fired.times.iter().copied()));
+        }
+        Call::Watermark | Call::Close => context.state.begin_call(watermark, now_ms, std::iter::empty()),
+    }
+}
+
+/// Frees what has outlived its time; the operator is not asked.
+fn expire(fired: &TimerBatch, context: &mut Context) -> Result<Vec<Rejection>, Failure> {
+    let done = context.state.expire(fired.timer, &fired.keys, &fired.times);
+    done.map(|()| Vec::new()).map_err(|e| Failure::Bug(format!("state that is over cannot be freed: {e}")))
 }
 
 /// Which events a failed call held: enough to find them again.

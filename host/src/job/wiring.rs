@@ -228,7 +228,7 @@ impl TaskBuilder<'_> {
                 let kinds = descriptor.states.iter().map(|s| s.kind).collect();
                 let subtask = Subtask { index: self.subtask, parallelism, max_parallelism };
                 let mut context = Context {
-                    state: KeyedState::new(view, kinds, max_parallelism, groups),
+                    state: KeyedState::new(view, kinds, max_parallelism, groups).with_ttl(&descriptor.states),
                     subtask: Some(subtask),
                     now_ms: self.run.clock.now_ms(),
                     ..Context::default()

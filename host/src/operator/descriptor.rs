@@ -55,6 +55,45 @@ pub struct StateDescriptor {
     pub name: String,
     /// Its kind.
     pub kind: StateKind,
+    /// How long an entry lasts; absent = for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+}
+
+/// How long an entry of a state lasts: a value, a sub-key of a map, an element of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ttl {
+    /// So long after it was written, ms.
+    pub ms: i64,
+    /// The clock.
+    #[serde(default)]
+    pub clock: TtlClock,
+    /// What makes it last longer.
+    #[serde(default)]
+    pub refresh: TtlRefresh,
+}
+
+/// The clock of a time to live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TtlClock {
+    /// The watermark, from the newest event of the key in the call that wrote the entry.
+    EventTime,
+    /// The clock on the wall.
+    #[default]
+    ProcessingTime,
+}
+
+/// What makes an entry last longer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TtlRefresh {
+    /// Writing it.
+    #[default]
+    Write,
+    /// Reading it, too.
+    ReadAndWrite,
 }
 
 /// Kinds of keyed state that the host keeps. Reducing and aggregating state are SDK kinds over value state.

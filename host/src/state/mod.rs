@@ -17,6 +17,7 @@ mod error;
 mod overlay;
 mod scan;
 mod sealed;
+pub mod ttl;
 
 pub use column_view::{ColumnView, OptionalColumnView};
 pub use error::StateError;
@@ -26,15 +27,16 @@ pub use sealed::SealedEpoch;
 
 pub(crate) use error::shown;
 
-use crate::operator::TimeDomain;
-use crate::operator::descriptor::StateKind;
+use crate::operator::descriptor::{StateDescriptor, StateKind};
+use crate::operator::{TimeDomain, TimerOp};
 use overlay::{Found, Overlay, UndoLog};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use tidemill_storage::hash::{hash_key, key_group};
 use tidemill_storage::state::{Memory, StateView, Unknown};
-use tidemill_storage::{Epoch, OptionalColumn, timer};
+use tidemill_storage::{Column, Epoch, EventTime, OptionalColumn, timer};
+use ttl::Expiry;
 
 /// Keys whose slots are brought near together.
 const WARM_KEYS: usize = 64;
@@ -58,6 +60,8 @@ pub struct KeyedState {
     spare: Option<Overlay>,
     /// Room for the keys of a call or an epoch: h(key) and state.
     places: Vec<(u64, u32)>,
+    /// Times to live.
+    expiry: Expiry,
     /// Why a call could not read the store: not the operator's fault.
     store_failure: Option<tidemill_storage::Error>,
 }
@@ -84,6 +88,70 @@ impl KeyedState {
         key_groups: Range<u32>,
     ) -> KeyedState {
         KeyedState { view: view.into(), kinds, max_parallelism, key_groups, ..KeyedState::default() }
+    }
+
+    /// With the times to live that the descriptor's states have.
+    #[must_use]
+    pub fn with_ttl(mut self, states: &[StateDescriptor]) -> KeyedState {
+        self.expiry = Expiry::new(states);
+        self
+    }
+
+    /// A call begins: its clocks, and the keys and times that it is about, which stamp what it writes.
+    pub fn begin_call<'a>(&mut self, watermark: EventTime, now_ms: i64, events: impl Iterator<Item = (&'a [u8], i64)>) {
+        self.expiry.begin(watermark.0, now_ms, events);
+    }
+
+    /// Takes the timers that the call's writes need, so that what is over will be freed.
+    pub fn take_expiry_timers(&mut self) -> Vec<TimerOp> {
+        self.expiry.take_timers()
+    }
+
+    /// Such timers are due: deletes what was over by then. `timer`: [`ttl::TIMERS`] and the state.
+    pub fn expire(&mut self, timer: u32, keys: &Column, times: &[i64]) -> Result<(), StateError> {
+        let state = timer.saturating_sub(ttl::TIMERS);
+        let place = Expiry::place_of_timer(state);
+        for (key, time) in keys.iter().zip(times) {
+            let (hash, alive) = (self.locate(state, key)?, self.expiry.alive_at(state, *time));
+            let mut over: Vec<Vec<u8>> = Vec::new();
+            if self.kinds.get(state as usize) == Some(&StateKind::Value) {
+                let mut stored = OptionalColumn::default();
+                self.get_stored(place, (hash, key), &mut stored)?;
+                if stored.get(0).is_some_and(|stored| alive.value(stored).is_none()) {
+                    self.overlay.put_value(&mut self.undo, (hash, place, key), None)?;
+                }
+                continue;
+            }
+            self.walk((hash, place, key), &[], None, |sub_key, stored| {
+                if alive.value(stored).is_none() {
+                    over.push(sub_key.to_vec());
+                }
+                true
+            })?;
+            for sub_key in over {
+                self.overlay.put_sub(&mut self.undo, (hash, place, key), &sub_key, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One stored value into `out`.
+    fn get_stored(
+        &mut self,
+        place: u32,
+        (hash, key): (u64, &[u8]),
+        out: &mut OptionalColumn,
+    ) -> Result<(), StateError> {
+        let fetched;
+        let value = match self.read(hash, place, key, &[]) {
+            Ok(value) => value,
+            Err(Unknown) => {
+                fetched = self.view.fetch(hash, place, key, &[]).map_err(|e| self.read_failed(e))?;
+                fetched.as_deref()
+            }
+        };
+        out.push(value);
+        Ok(())
     }
 
     /// Committed entries only, as far as they are in memory.
@@ -114,10 +182,11 @@ impl KeyedState {
         out.clear();
         self.check_single("get", state, subkeys.is_some())?;
         check_keys(keys, subkeys)?;
+        let (place, alive) = (self.expiry.place(state), self.expiry.alive(state));
         let mut places = std::mem::take(&mut self.places);
         places.clear();
         for i in 0..keys.len() {
-            places.push((self.locate(state, keys.get(i))?, state));
+            places.push((self.locate(state, keys.get(i))?, place));
         }
         for i in 0..keys.len() {
             if i % WARM_KEYS == 0 {
@@ -126,12 +195,16 @@ impl KeyedState {
             let (key, hash) = (keys.get(i), places[i].0);
             let sub_key = subkeys.map_or(&[][..], |subkeys| subkeys.get(i));
             let fetched;
-            let value = match self.read(hash, state, key, sub_key) {
+            let value = match self.read(hash, place, key, sub_key) {
                 Ok(value) => value,
                 Err(Unknown) => {
-                    fetched = self.view.fetch(hash, state, key, sub_key).map_err(|e| self.read_failed(e))?;
+                    fetched = self.view.fetch(hash, place, key, sub_key).map_err(|e| self.read_failed(e))?;
                     fetched.as_deref()
                 }
+            };
+            let value = match &alive {
+                Some(alive) => value.and_then(|stored| alive.value(stored)),
+                None => value,
             };
             if out.data.len() + value.map_or(0, <[u8]>::len) > RESULT_BYTES_MAX {
                 return Err(StateError::TooLarge(format!(
@@ -142,7 +215,28 @@ impl KeyedState {
             out.push(value);
         }
         self.places = places;
+        if alive.is_some_and(|alive| alive.refresh) {
+            for i in (0..keys.len()).filter(|i| out.get(*i).is_some()) {
+                self.refresh(
+                    state,
+                    keys.get(i),
+                    subkeys.map(|subkeys| subkeys.get(i)),
+                    out.get(i).unwrap_or_default(),
+                )?;
+            }
+        }
         Ok(())
+    }
+
+    /// Writes an entry again, so that it lasts longer.
+    fn refresh(&mut self, state: u32, key: &[u8], sub_key: Option<&[u8]>, value: &[u8]) -> Result<(), StateError> {
+        let hash = self.locate(state, key)?;
+        let place = (hash, self.expiry.place(state), key);
+        let stored = self.expiry.stamped(state, hash, key, value);
+        match sub_key {
+            None => self.overlay.put_value(&mut self.undo, place, Some(stored)),
+            Some(sub_key) => self.overlay.put_sub(&mut self.undo, place, sub_key, Some(stored)),
+        }
     }
 
     /// Value state, or map state with one sub-key per key: one value per key, absent = delete. Repeated keys in order.
@@ -159,8 +253,10 @@ impl KeyedState {
         check_lengths("values", values.len(), keys.len())?;
         for i in 0..keys.len() {
             let (key, value) = (keys.get(i), values.get(i));
-            let place = (self.locate(state, key)?, state, key);
+            let hash = self.locate(state, key)?;
+            let place = (hash, self.expiry.place(state), key);
             self.call_bytes += key.len() + value.map_or(0, <[u8]>::len);
+            let value = value.map(|value| self.expiry.stamped(state, hash, key, value));
             match subkeys {
                 None => self.overlay.put_value(&mut self.undo, place, value)?,
                 Some(subkeys) => {
@@ -184,10 +280,11 @@ impl KeyedState {
         check_lengths("values", values.len(), keys.len())?;
         for i in 0..keys.len() {
             let (key, value) = (keys.get(i), values.get(i));
-            let hash = self.locate(state, key)?;
-            let sequence = self.next_sequence(hash, state, key)?;
+            let (hash, place) = (self.locate(state, key)?, self.expiry.place(state));
+            let sequence = self.next_sequence(hash, place, key)?;
             self.call_bytes += key.len() + size_of_val(&sequence) + value.len();
-            self.overlay.put_sub(&mut self.undo, (hash, state, key), &sequence.to_be_bytes(), Some(value))?;
+            let value = self.expiry.stamped(state, hash, key, value);
+            self.overlay.put_sub(&mut self.undo, (hash, place, key), &sequence.to_be_bytes(), Some(value))?;
         }
         Ok(())
     }
@@ -200,7 +297,7 @@ impl KeyedState {
             let key = keys.get(i);
             let hash = self.locate(state, key)?;
             self.call_bytes += key.len();
-            self.overlay.clear_key(&mut self.undo, (hash, state, key))?;
+            self.overlay.clear_key(&mut self.undo, (hash, self.expiry.place(state), key))?;
         }
         Ok(())
     }
@@ -253,6 +350,7 @@ impl KeyedState {
     /// Drops the writes of the current call: everything is as after the last [`KeyedState::commit_call`].
     pub fn roll_back_call(&mut self) {
         self.undo.roll_back(&mut self.overlay);
+        self.expiry.roll_back();
         self.call_bytes = 0;
     }
 

@@ -76,36 +76,67 @@ impl KeyedState {
             Some(cursor) => decode_cursor(state, ranges, cursor)?,
             None => (0, None),
         };
+        let (place, alive) = (self.expiry.place(state), self.expiry.alive(state));
         let mut page = Page::default();
+        let mut refreshed: Vec<(usize, Vec<u8>)> = Vec::new();
         for (index, range) in ranges.iter().enumerate().skip(first) {
             let hash = self.locate(state, range.key)?;
             let resume_at = if index == first { resume_at } else { None };
             let start = resume_at.or(range.start).unwrap_or(&[]);
-            let mut start = Cow::Borrowed(start);
-            loop {
-                let place = (hash, state, range.key);
-                let fetched = self.view.scan_runs(place, &start, range.end, SCAN_RUNS_ENTRIES, PAGE_BYTES_MAX);
-                let (below, more) = fetched.map_err(|e| self.read_failed(e))?;
-                // Past the last that was fetched, nothing is known of the runs yet.
-                let known_to = if more { below.last().map(|(sub_key, _)| after(sub_key)) } else { None };
-                let end = known_to.as_deref().or(range.end);
-                for (sub_key, value) in self.merged(hash, state, range.key, &start, end, &below) {
-                    let bytes = page.values.data.len() + page.subkeys.data.len() + sub_key.len() + value.len();
-                    if page.range_of.len() == limit || (bytes > PAGE_BYTES_MAX && !page.range_of.is_empty()) {
-                        page.cursor = Some(encode_cursor(state, ranges, index as u32, sub_key));
-                        return Ok(page);
-                    }
-                    page.range_of.push(index as u32);
-                    page.subkeys.push(if kind == StateKind::List { &[] } else { sub_key });
-                    page.values.push(value);
+            self.walk((hash, place, range.key), start, range.end, |sub_key, stored| {
+                let value = match &alive {
+                    Some(alive) => alive.value(stored),
+                    None => Some(stored),
+                };
+                let Some(value) = value else { return true };
+                let bytes = page.values.data.len() + page.subkeys.data.len() + sub_key.len() + value.len();
+                if page.range_of.len() == limit || (bytes > PAGE_BYTES_MAX && !page.range_of.is_empty()) {
+                    page.cursor = Some(encode_cursor(state, ranges, index as u32, sub_key));
+                    return false;
                 }
-                match known_to {
-                    Some(next) => start = Cow::Owned(next),
-                    None => break,
+                page.range_of.push(index as u32);
+                page.subkeys.push(if kind == StateKind::List { &[] } else { sub_key });
+                page.values.push(value);
+                if alive.is_some_and(|alive| alive.refresh) {
+                    refreshed.push((index, sub_key.to_vec()));
                 }
+                true
+            })?;
+            if page.cursor.is_some() {
+                break;
             }
         }
+        for (i, (index, sub_key)) in refreshed.into_iter().enumerate() {
+            self.refresh(state, ranges[index].key, Some(&sub_key), page.values.get(i))?;
+        }
         Ok(page)
+    }
+
+    /// Visits the stored entries of a key in order, until one returns `false`.
+    pub(super) fn walk(
+        &mut self,
+        (hash, state, key): (u64, u32, &[u8]),
+        start: &[u8],
+        end: Option<&[u8]>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StateError> {
+        let mut start = Cow::Borrowed(start);
+        loop {
+            let fetched = self.view.scan_runs((hash, state, key), &start, end, SCAN_RUNS_ENTRIES, PAGE_BYTES_MAX);
+            let (below, more) = fetched.map_err(|e| self.read_failed(e))?;
+            // Past the last that was fetched, nothing is known of the runs yet.
+            let known_to = if more { below.last().map(|(sub_key, _)| after(sub_key)) } else { None };
+            let until = known_to.as_deref().or(end);
+            for (sub_key, value) in self.merged(hash, state, key, &start, until, &below) {
+                if !visit(sub_key, value) {
+                    return Ok(());
+                }
+            }
+            match known_to {
+                Some(next) => start = Cow::Owned(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// All visible entries of a key, levels merged.

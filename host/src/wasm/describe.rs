@@ -2,7 +2,7 @@
 
 use super::world::WorldName;
 use crate::operator::Descriptor;
-use crate::operator::descriptor::DESCRIPTOR_VERSION;
+use crate::operator::descriptor::{DESCRIPTOR_VERSION, StateDescriptor};
 
 /// Most entries of one list of a descriptor.
 const ENTRIES_MAX: usize = 1_024;
@@ -61,6 +61,11 @@ fn check(descriptor: &Descriptor) -> Result<(), String> {
     }
     names("inputs", descriptor.inputs.iter().map(|e| e.name.as_str()))?;
     names("outputs", descriptor.outputs.iter().map(|e| e.name.as_str()))?;
+    const LONGEST_MS: i64 = (1 << 53) - 1;
+    let wrong = |state: &&StateDescriptor| state.ttl.is_some_and(|ttl| !(1..=LONGEST_MS).contains(&ttl.ms));
+    if let Some(state) = descriptor.states.iter().find(wrong) {
+        return Err(format!("its state {:?} has a time to live that is not within 1..={LONGEST_MS} ms", state.name));
+    }
     names("states", descriptor.states.iter().map(|e| e.name.as_str()))?;
     names("timers", descriptor.timers.iter().map(|e| e.name.as_str()))?;
     names("metrics", descriptor.metrics.iter().map(|e| e.name.as_str()))
@@ -120,6 +125,10 @@ mod tests {
             (
                 r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"states":[{"name":"s","kind":"heap"}]}"#,
                 "unknown variant `heap`",
+            ),
+            (
+                r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"states":[{"name":"s","kind":"list","ttl":{"ms":0}}]}"#,
+                "time to live that is not within",
             ),
         ] {
             let message = processor(json).unwrap_err();

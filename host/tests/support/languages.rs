@@ -16,7 +16,12 @@ pub(crate) struct Exchange {
 }
 
 /// The exchanges that a language has an operator for.
-pub(crate) const EXCHANGES: [Exchange; 3] = [
+pub(crate) const EXCHANGES: [Exchange; 4] = [
+    Exchange {
+        pipeline: Golden { name: "word-count", stream: "words/counts" },
+        operator: "split",
+        example: "split-words",
+    },
     Exchange { pipeline: Golden { name: "word-count", stream: "words/counts" }, operator: "count", example: "count" },
     Exchange {
         pipeline: Golden { name: "sessions", stream: "flights/waves" },
@@ -58,7 +63,7 @@ pub(crate) fn sdk_tests(language: &str, tests: &NativeTests) {
 }
 
 /// What `tidemill build` says when the tools of a language are not on this machine.
-const NOT_HERE: [&str; 2] = ["is not here", "is not on PATH"];
+const NOT_HERE: [&str; 3] = ["is not here", "is not on PATH", "links nothing for wasm32-wasi"];
 
 /// Runs the exchanges of a language; says which were skipped and why when its tools are not here.
 pub(crate) fn same_output_in(language: &str, tests: &NativeTests) {
@@ -85,7 +90,7 @@ pub(crate) fn same_output_in(language: &str, tests: &NativeTests) {
 fn build(project: &Path, language: &str) -> Result<(), String> {
     let made = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
     let sources = [project.join("src"), repository().join("guest-sdk").join(language)];
-    let newest = sources.iter().filter_map(|folder| newest(folder)).max();
+    let newest = sources.iter().filter_map(|folder| newest(folder)).chain(made(&project.join("main.go"))).max();
     if made(&project.join("component.wasm")) > newest {
         return Ok(());
     }

@@ -38,8 +38,8 @@ impl CountingFactory {
             inputs: vec![port("events")],
             outputs: vec![port("counts"), port("windows")],
             states: vec![
-                StateDescriptor { name: "totals".into(), kind: StateKind::Value },
-                StateDescriptor { name: "windows".into(), kind: StateKind::Map },
+                StateDescriptor { name: "totals".into(), kind: StateKind::Value, ttl: None },
+                StateDescriptor { name: "windows".into(), kind: StateKind::Map, ttl: None },
             ],
             timers: vec![TimerDescriptor { name: "window-end".into() }],
             metrics: Vec::new(),

@@ -183,7 +183,7 @@ impl Part for ListPart {
 
 impl<T, C: Codec<T>> Field for List<T, C> {
     fn describe(name: &str, descriptor: &mut Descriptor) {
-        descriptor.states.push(State { name: name.to_string(), kind: StateKind::List });
+        descriptor.states.push(State::new(name, StateKind::List));
     }
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {

@@ -293,7 +293,7 @@ impl Part for MapPart {
 
 impl<K: SubKey, V, C: Codec<V>> Field for Map<K, V, C> {
     fn describe(name: &str, descriptor: &mut Descriptor) {
-        descriptor.states.push(State { name: name.to_string(), kind: StateKind::Map });
+        descriptor.states.push(State::new(name, StateKind::Map));
     }
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {

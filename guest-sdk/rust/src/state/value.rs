@@ -150,7 +150,7 @@ impl Part for ValuePart {
 
 impl<T, C: Codec<T>> Field for Value<T, C> {
     fn describe(name: &str, descriptor: &mut Descriptor) {
-        descriptor.states.push(State { name: name.to_string(), kind: StateKind::Value });
+        descriptor.states.push(State::new(name, StateKind::Value));
     }
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {

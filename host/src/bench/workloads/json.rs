@@ -1,7 +1,7 @@
 //! JSON lines out of a file, counted by a field of theirs, into a stream and into files (exactly once), beside a loop with
 //! serde_json over the same file.
 
-use super::Workload;
+use super::{Workload, take_lines};
 use crate::bench::events::write_bids;
 use crate::bench::operators::wasm;
 use crate::bench::pipelines::{Job, OUTPUT, Spec, quoted};
@@ -80,17 +80,4 @@ pub(super) fn source(file: &Path) -> String {
          key = {{ pointer = \"/bidder\" }}\nwatermark = {{ out_of_orderness = \"0s\" }}\n",
         quoted(file)
     )
-}
-
-/// Lines of all files of a folder, which is then removed.
-fn take_lines(folder: &Path) -> Result<u64, BenchError> {
-    let count = || {
-        let mut lines = 0;
-        for entry in std::fs::read_dir(folder)? {
-            let text = std::fs::read(entry?.path())?;
-            lines += memchr::memchr_iter(b'\n', &text).count() as u64;
-        }
-        std::fs::remove_dir_all(folder).map(|()| lines)
-    };
-    count().map_err(crate::bench::error::io(format!("counting lines below {}", folder.display())))
 }

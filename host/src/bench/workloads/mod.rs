@@ -5,12 +5,15 @@ mod json;
 mod keyed_count;
 mod latency;
 mod memory;
+mod nexmark;
 mod pass_through;
 mod restart;
 mod start_up;
 mod sustained;
+mod windows;
 
 use super::{Bench, BenchError};
+use std::path::Path;
 
 /// A workload.
 pub struct Workload {
@@ -24,10 +27,13 @@ pub struct Workload {
 }
 
 /// All of them, in the order in which they run.
-pub const WORKLOADS: [Workload; 9] = [
+pub const WORKLOADS: [Workload; 12] = [
     pass_through::WORKLOAD,
     keyed_count::WORKLOAD,
     json::WORKLOAD,
+    nexmark::WORKLOAD,
+    windows::SLIDE,
+    windows::SESSIONS,
     append::WORKLOAD,
     latency::WORKLOAD,
     restart::WORKLOAD,
@@ -63,6 +69,19 @@ impl Workload {
         }
         Ok(WORKLOADS.iter().zip(selected).filter_map(|(workload, selected)| selected.then_some(workload)).collect())
     }
+}
+
+/// Lines of all files of a folder, which is then removed.
+fn take_lines(folder: &Path) -> Result<u64, BenchError> {
+    let count = || {
+        let mut lines = 0;
+        for entry in std::fs::read_dir(folder)? {
+            let text = std::fs::read(entry?.path())?;
+            lines += memchr::memchr_iter(b'\n', &text).count() as u64;
+        }
+        std::fs::remove_dir_all(folder).map(|()| lines)
+    };
+    count().map_err(super::error::io(format!("counting lines below {}", folder.display())))
 }
 
 #[cfg(test)]

@@ -103,9 +103,9 @@ fn guest(language: &'static str, file: PathBuf, least: Duration) -> Result<Figur
 
 fn native(least: Duration) -> Result<Figures> {
     let started = Instant::now();
-    open(Box::new(Native::new()))?;
+    open(Box::new(Native::new()?))?;
     let opened = started.elapsed();
-    let (forward_per_s, count_per_s) = rates(|| open(Box::new(Native::new())), least)?;
+    let (forward_per_s, count_per_s) = rates(|| open(Box::new(Native::new()?)), least)?;
     let (component_bytes, compile, load_cached, instance_bytes) = (None, None, None, None);
     Ok(Figures {
         language: "native",
@@ -169,22 +169,12 @@ struct Native {
 }
 
 impl Native {
-    fn new() -> Native {
-        use tidemill::operator::descriptor::{DESCRIPTOR_VERSION, StateDescriptor, StateKind};
-        let states = vec![StateDescriptor { name: "count".into(), kind: StateKind::Value }];
-        let descriptor = Descriptor {
-            descriptor: DESCRIPTOR_VERSION,
-            name: "native".into(),
-            version: String::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            states,
-            timers: Vec::new(),
-            metrics: Vec::new(),
-            wants: Default::default(),
-            config: None,
-        };
-        Native { descriptor }
+    fn new() -> Result<Native> {
+        let states = serde_json::json!([{ "name": "count", "kind": "value" }]);
+        let inputs = serde_json::json!([{ "name": "events" }]);
+        let descriptor = serde_json::json!({ "descriptor": 1, "name": "native", "inputs": inputs, "states": states });
+        let descriptor = serde_json::from_value(descriptor).context("the native operator's descriptor")?;
+        Ok(Native { descriptor })
     }
 }
 

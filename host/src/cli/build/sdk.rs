@@ -125,6 +125,7 @@ fn carried(language: Language) -> Files {
             "columns.c",
             "component.c",
             "describe.c",
+            "double.c",
             "format.c",
             "internal.h",
             "json.c",

@@ -99,8 +99,9 @@ impl Rig {
     pub(crate) fn open(factory: Box<dyn OperatorFactory>, crash: Crash) -> Result<Rig, Failure> {
         let groups = tidemill_storage::hash::key_group_range(0, 1, MAX_PARALLELISM);
         let kinds = factory.descriptor().states.iter().map(|state| state.kind).collect();
+        let memory = Memory::new(groups.clone(), MAX_PARALLELISM);
         let mut context = Context {
-            state: KeyedState::new(Memory::new(groups.clone(), MAX_PARALLELISM), kinds, MAX_PARALLELISM, groups),
+            state: KeyedState::new(memory, kinds, MAX_PARALLELISM, groups).with_ttl(&factory.descriptor().states),
             subtask: Some(Subtask { index: 0, parallelism: 1, max_parallelism: MAX_PARALLELISM }),
             ..Context::default()
         };

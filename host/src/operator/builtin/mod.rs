@@ -70,7 +70,10 @@ fn describe(
         version: env!("CARGO_PKG_VERSION").into(),
         inputs: ports(inputs),
         outputs: ports(outputs),
-        states: states.iter().map(|(name, kind)| StateDescriptor { name: (*name).into(), kind: *kind }).collect(),
+        states: states
+            .iter()
+            .map(|(name, kind)| StateDescriptor { name: (*name).into(), kind: *kind, ttl: None })
+            .collect(),
         timers: timers.iter().map(|name| TimerDescriptor { name: (*name).into() }).collect(),
         metrics: counters.iter().map(counter).collect(),
         wants: Wants::default(),

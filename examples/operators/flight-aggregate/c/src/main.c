@@ -2,7 +2,6 @@
 // windows, how late an event may be and when results come is the pipeline file's affair. Its Rust twin lies beside it.
 
 #include "tidemill.h"
-#include <stdio.h>
 
 // What is kept of some flights; whole numbers, so that their order changes nothing. `worst` counts if any flew.
 typedef struct {
@@ -74,10 +73,9 @@ static tidemill_status finish(const tidemill_window *window, const void *accumul
     tidemill_append_format(&row, ",\"from\":%" PRId64 ",\"to\":%" PRId64, window->start, window->end);
     tidemill_append_format(&row, ",\"count\":%" PRId64 ",\"cancelled\":%" PRId64 ",\"late\":%" PRId64, f->count, f->cancelled, f->late);
     if (flown) {
-        char mean[40];
-        snprintf(mean, sizeof mean, "%.17g", (double)f->delay_sum / (double)flown);
-        // With a point even where it is whole.
-        tidemill_append_format(&row, ",\"mean\":%s%s,\"worst\":%" PRId64 "}", mean, strpbrk(mean, ".e") ? "" : ".0", f->worst);
+        tidemill_append(&row, tidemill_text(",\"mean\":"));
+        tidemill_append_double(&row, (double)f->delay_sum / (double)flown);
+        tidemill_append_format(&row, ",\"worst\":%" PRId64 "}", f->worst);
     } else {
         tidemill_append(&row, tidemill_text(",\"mean\":null,\"worst\":null}"));
     }
