@@ -65,6 +65,7 @@ fn every_workload_gives_plausible_figures_and_leaves_nothing() {
     let of = |workload: &str| cases.iter().filter(|case| case.0 == workload).count();
     let counts = ["pass-through", "keyed-count", "json", "append", "latency", "restart", "start-up"].map(of);
     assert_eq!(counts, [2, 7, 3, 3, 3, 2, 3], "{cases:?}");
+    assert_eq!(["stream-append", "stream-read", "stream-time"].map(of), [18, 6, 2], "{cases:?}");
     assert_eq!(["nexmark", "window-slide", "sessions"].map(of), [11, 4, 1], "{cases:?}");
     assert!(of("memory") >= 6 && of("sustained") >= 3, "{cases:?}");
 

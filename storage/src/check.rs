@@ -2,10 +2,11 @@
 //! again before it calls anything a fault, so that it may run beside a working store.
 //!
 //! Map: `streams.rs` goes through index and chunks, `files.rs` through sealed files, `pipelines.rs` through checkpoints,
-//! manifests and state, `scoped.rs` through tables, logs and reader groups, `time.rs` through marks and watermarks,
+//! manifests and state, `keepers.rs` through what is kept beside a stream (writers, policies, retention), `scoped.rs` through tables, logs and reader groups, `time.rs` through marks and watermarks,
 //! `transactions.rs` through staged chunks. redb's own pages are not verified: every value in them has a checksum of ours.
 
 mod files;
+mod keepers;
 mod pipelines;
 mod scoped;
 mod streams;
@@ -73,6 +74,12 @@ pub struct CheckReport {
     pub sealed_files: u64,
     /// Bytes of them.
     pub sealed_bytes: u64,
+    /// Idempotent writers looked at.
+    pub writers: u64,
+    /// Subscribers and noted places of retention looked at.
+    pub retention_rows: u64,
+    /// Markers looked at.
+    pub markers: u64,
     /// Transactions looked at, ended ones included.
     pub transactions: u64,
     /// Chunks of them decoded that are in no stream yet.
@@ -117,6 +124,7 @@ fn passing(error: &Error) -> bool {
 pub(crate) fn check(shared: &Shared, mover: &Mover) -> Result<CheckReport> {
     let mut checker = Checker { shared, report: CheckReport::default() };
     checker.streams()?;
+    checker.keepers()?;
     checker.files(mover)?;
     checker.pipelines()?;
     checker.scoped()?;

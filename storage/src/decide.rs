@@ -292,7 +292,11 @@ fn decide(o: &mut Overlay<'_>, work: &Work, terms: &Terms) -> Result<Outcome> {
         Work::StartPipeline { name, max_parallelism } => start_pipeline(o, name, *max_parallelism),
         Work::Fold { pipeline, operator, folded, blob } => state::fold(o, pipeline, operator, folded, blob),
         Work::Runs(switch) => state::runs(o, switch),
-        Work::DeletePipeline { name } => state::delete_pipeline(o, name),
+        Work::DeletePipeline { name } => {
+            let outcome = state::delete_pipeline(o, name)?;
+            time::close_pipeline(o, terms, name)?;
+            Ok(outcome)
+        }
         Work::CreateTable { name, now_ms } => table::create(o, name, *now_ms),
         Work::CreateLog { name, now_ms } => log::create(o, name, *now_ms),
         Work::DeleteTable { name } => table::delete(o, name),

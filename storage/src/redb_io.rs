@@ -1,10 +1,12 @@
 //! Rows and bytes in and out of redb: [`RedbSnapshot`] reads one read transaction, [`apply`] writes a group's changes in
 //! one write transaction. The only file, with `store.rs`, `shared.rs` and `format.rs`, that knows redb's calls.
 
+mod keepers;
 mod scoped;
 mod time;
 mod transaction;
 
+pub(crate) use keepers::{KEEPERS, Keeper};
 pub(crate) use time::StreamWatermarks;
 
 use crate::codec::{

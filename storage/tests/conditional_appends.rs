@@ -1,5 +1,6 @@
-//! An append that expects a tail: exactly one of two that expect the same one wins. The story behind it (pravega issues 2139 and 6331):
-//! conditional appends on the pipelined path were acknowledged wrongly after a reconnect; here each is a part of its own, and a lost
+//! An append that expects a tail: exactly one of two that expect the same one wins.
+//!
+//! X-19 (pravega issues 2139 and 6331): conditional appends on the pipelined path were acknowledged wrongly after a reconnect; here each is a part of its own, and a lost
 //! answer is found out about by the writer's numbers.
 
 mod support;

@@ -1,5 +1,8 @@
 //! Rows 5 and 6: what a writer sends again is not there twice; gaps, overlaps and other contents under old numbers are refused; the
 //! newest handle of a writer fences older ones; numbers outlive the process, but not a silence longer than their time to live.
+//!
+//! X-18 (pravega issue 1324): a writer that had lost its connection and made a new one could still append through the old one, so that its
+//! events came twice or in disorder. Here every part carries the handle, and only the newest one adds anything.
 
 mod support;
 

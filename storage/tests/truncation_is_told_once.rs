@@ -1,6 +1,6 @@
 //! Row 12, and two stories. X-34 (pravega issues 2644, 2441, 2664): a reader that starts at a cut which has been truncated hung; it must hear
-//! of the truncation and go on. X-35 (issue 7343): a slow reader in the middle of a chunk was stuck after a truncation. X-36 (issue 2902)
-//! cannot be: offsets count events.
+//! of the truncation and go on. X-35 (issue 7343): a slow reader in the middle of a chunk was stuck after a truncation. X-36 (issue 2902):
+//! a truncation inside an event left a byte of it, and readers failed there; here offsets count events, and whatever is left begins with one.
 
 mod support;
 
@@ -63,4 +63,16 @@ fn an_event_is_found_again_by_its_pointer_until_it_is_truncated() {
     let error = store.event(pointer).unwrap_err();
     assert!(error.kind() == Kind::NotFound && error.to_string().contains("no such event any more"), "{error}");
     assert_eq!(store.event(Position { offset: Offset(42), ..pointer }).unwrap().values.get(0), Some(&b"42"[..]));
+}
+
+#[test]
+fn whatever_offset_is_truncated_at_what_is_left_begins_with_a_whole_event() {
+    let (_dir, store, info) = open();
+    let info = store.stream(&info.name).unwrap().unwrap();
+    for offset in 0..=100 {
+        let after = store.truncate_stream(&info.name, &cut(&info, offset)).unwrap();
+        assert_eq!(after.segments[0].head, Offset(offset));
+        assert_eq!(read_all(&store, &info.name).unwrap(), (offset..100).collect::<Vec<_>>(), "truncated at {offset}");
+    }
+    assert_whole(&store, "truncated event by event");
 }

@@ -1,6 +1,9 @@
 //! Rows 1 and 5 over a crash, and better than the original: a writer's numbers survive the process. The disk crashes at every sync; the
 //! writer opens again, goes on after its last number, and every event is there once, in order. Within one process the same writer goes on
-//! after `reopen_if_failed` by sending again what it does not know to be there (X-20: no answer overtakes another, so nothing is reordered).
+//! after `reopen_if_failed` by sending again what it does not know to be there.
+//!
+//! X-20 (pravega issue 4393): of several appends under way a later one's failure was told before earlier ones were acknowledged; the client
+//! sent again in another order, or twice. Here answers come in the order of the parts, and what is sent again is told by its numbers.
 
 mod support;
 

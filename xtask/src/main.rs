@@ -9,6 +9,7 @@ mod lint;
 mod monthly;
 mod soak;
 mod soak_verb;
+mod stream_soak;
 mod test;
 mod toolchain;
 mod workspace;
@@ -32,6 +33,8 @@ usage: cargo xtask VERB
   bench [ARGS]      run the benchmarks; ARGS go to `cargo bench`
   soak [--minutes N] [--seed N] [--tidemill FILE]
                     three pipelines under appends, open cursors, kill -9 and a full disk (30 minutes unless told)
+  stream-soak [--seconds N] [--seed N]
+                    writers, readers, scaling, truncation and retention on one store, and kill -9 (600 s unless told)
   guests            build every guest component (examples/operators, host/tests/guests)
   toolchain [LANGUAGE...]
                     fetch the tools of python, javascript (and TypeScript), go, c, rust that are not here (all unless named)
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         "test" => test::run(&workspace, rest).map(Some),
         "bench" => bench::run(&workspace, rest).map(Some),
         "soak" => soak_verb::run(&workspace, rest).map(Some),
+        "stream-soak" => stream_soak::run(&workspace, rest).map(Some),
         "guests" => guests::run(&workspace).map(Some),
         "toolchain" => language_tools::run(&workspace, rest).map(Some),
         "guest-toolchain" => toolchain::run(&workspace, rest).map(Some),

@@ -49,7 +49,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 
 /// A seed; it is said, and the soak is the same with it again.
 #[expect(clippy::disallowed_methods, reason = "a soak is to be another one every time")]
-fn draw() -> Result<u64> {
+pub(crate) fn draw() -> Result<u64> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     Ok(since.as_millis() as u64 % 1_000_000_000)
 }

@@ -5,7 +5,9 @@ pub(crate) mod json;
 pub mod sink;
 pub mod source;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use tidemill_storage::checkpoint::PartitionPosition;
 use tidemill_storage::{Batch, EventTime, Store};
 
 /// What a source says of one of its partitions.
@@ -37,6 +39,8 @@ pub struct SourceBatch {
     pub rejected: Vec<SourceRejection>,
     /// A watermark that the partition itself knows (a stream's own), after these events.
     pub watermark: Option<EventTime>,
+    /// The position has moved though no event came (a segment was read to its end): worth a checkpoint, for which others may wait.
+    pub moved: bool,
 }
 
 /// How a read ended.
@@ -72,6 +76,9 @@ pub trait PartitionReader: Send {
     /// Where it stands: reading again from here gives what would have come next.
     fn position(&self) -> Vec<u8>;
 
+    /// A barrier is put behind all that was read: what comes now belongs to a later epoch. Its position was taken just before.
+    fn barrier(&mut self) {}
+
     /// For people: "line 17 of flights.csv", "segment 0, offset 17".
     fn describe_position(&self) -> String;
 
@@ -83,6 +90,12 @@ pub trait PartitionReader: Send {
 pub trait Source: Send + Sync {
     /// The partitions there are now. Checks that they can be read.
     fn partitions(&self) -> Result<Vec<Partition>, ConnectorError>;
+
+    /// The partitions of a run that goes on from these positions, by partition; none = it begins. Asked before a run opens its readers.
+    fn resume(&self, positions: &BTreeMap<String, PartitionPosition>) -> Result<Vec<Partition>, ConnectorError> {
+        let _ = positions;
+        self.partitions()
+    }
 
     /// Opens one, at a position it gave before, or at the start.
     fn open(&self, partition: &Partition, position: Option<&[u8]>) -> Result<Box<dyn PartitionReader>, ConnectorError>;

@@ -238,7 +238,7 @@ impl SourceHead {
             watermark = EventTime::MAX;
             control.mark_dirty();
         }
-        if events + refused > 0 || watermark > before.watermark() {
+        if std::mem::take(&mut read.moved) || events + refused > 0 || watermark > before.watermark() {
             control.mark_dirty();
         }
         self.rejected.append(&mut read.rejected);
@@ -350,7 +350,7 @@ impl SourceHead {
 
     /// Gives the positions at a barrier.
     pub fn hand_over(&mut self, handover: &mut Handover) {
-        for partition in &self.partitions {
+        for partition in &mut self.partitions {
             let position = PartitionPosition {
                 position: partition.reader.position(),
                 max_time: partition.generator.max_time().0,
@@ -358,6 +358,7 @@ impl SourceHead {
                 ended: partition.ended,
                 events: partition.events,
             };
+            partition.reader.barrier();
             handover.positions.push((self.name.clone(), partition.id.clone(), position));
         }
         for (metric, amount) in [

@@ -87,7 +87,7 @@ struct Channels {
 pub fn build(job: &JobParts, run: &RunParts<'_>) -> Result<Vec<Box<dyn Task>>, JobError> {
     let mut channels = join_tasks(job, run);
     let dead_letters = run.store.ensure_stream(&job.pipeline.dead_letters, StreamConfig::default())?;
-    let partitions = open_partitions(job)?;
+    let partitions = open_partitions(job, run)?;
     let groups = alignment_groups(job);
     let mut tasks: Vec<Box<dyn Task>> = Vec::with_capacity(job.plan.tasks);
     for (chain_index, chain) in job.plan.chains.iter().enumerate() {
@@ -125,8 +125,10 @@ fn join_tasks(job: &JobParts, run: &RunParts<'_>) -> Channels {
     channels
 }
 
-fn open_partitions(job: &JobParts) -> Result<Vec<Vec<Partition>>, JobError> {
-    job.sources.iter().map(|source| Ok(source.partitions()?)).collect()
+fn open_partitions(job: &JobParts, run: &RunParts<'_>) -> Result<Vec<Vec<Partition>>, JobError> {
+    let none = BTreeMap::new();
+    let sources = job.pipeline.sources.iter().zip(&job.sources);
+    sources.map(|(spec, source)| Ok(source.resume(run.record.sources.get(&spec.name).unwrap_or(&none))?)).collect()
 }
 
 /// The groups in which sources align their watermarks, by name.

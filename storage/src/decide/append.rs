@@ -77,7 +77,10 @@ pub(super) fn check_active(o: &Overlay<'_>, stream: &StreamRow, at: StreamRef, s
         return Ok(());
     }
     if !stream.was_made(segment) {
-        return Err(Error::invalid(format!("stream {} has no segment {segment}", stream.name)));
+        return Err(Error::invalid(format!(
+            "stream {} has no segment {segment}: look the stream up again",
+            stream.name
+        )));
     }
     let past = o.past_segment(SegmentKey { stream: at.id, segment })?;
     let successors = past.map(|past| past.successors).unwrap_or_default();
@@ -109,7 +112,10 @@ pub(super) fn routed(o: &Overlay<'_>, stream: &StreamRow, append: &Append) -> Re
         return Ok(vec![append.clone()]);
     }
     if !stream.was_made(append.segment) {
-        return Err(Error::invalid(format!("stream {} has no segment {}", stream.name, append.segment)));
+        return Err(Error::invalid(format!(
+            "stream {} has no segment {}: look the stream up again",
+            stream.name, append.segment
+        )));
     }
     let past = o.past_segment(SegmentKey { stream: append.stream.id, segment: append.segment })?;
     let mut appender = Appender::over(append.stream, &stream.segments, past.map(|past| past.low));

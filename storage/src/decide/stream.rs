@@ -160,12 +160,20 @@ pub(super) fn truncate_at(o: &mut Overlay<'_>, to: &Position) -> Result<()> {
         )));
     }
     row.head = row.head.max(to.offset);
-    free(o, key, row, FREED_CHUNKS_MAX)?;
+    free(o, key, row, true, FREED_CHUNKS_MAX)?;
     Ok(())
 }
 
-/// Frees the chunks below the head, at most `limit`; how many. A sealed segment of which nothing is left goes.
-pub(super) fn free(o: &mut Overlay<'_>, key: SegmentKey, mut row: SegmentRow, limit: usize) -> Result<usize> {
+/// Frees the chunks below the head, at most `limit`; how many. A sealed segment goes with its last chunk once the stream's head has passed
+/// it, which is when it lies in the successors. As long as the head stands at its end it stays, empty: a reader that stands there, too,
+/// has missed nothing, and could not be told from one that has if the segment were gone.
+pub(super) fn free(
+    o: &mut Overlay<'_>,
+    key: SegmentKey,
+    mut row: SegmentRow,
+    passed: bool,
+    limit: usize,
+) -> Result<usize> {
     let mut freed = 0;
     for (first, entry) in o.oldest_chunks(key, limit)? {
         if first.plus(u64::from(entry.events)) > row.head {
@@ -180,7 +188,7 @@ pub(super) fn free(o: &mut Overlay<'_>, key: SegmentKey, mut row: SegmentRow, li
         row.raw_bytes = row.raw_bytes.saturating_sub(u64::from(entry.raw_bytes));
         freed += 1;
     }
-    let gone = row.head == row.tail && row.chunks == 0 && o.past_segment(key)?.is_some();
+    let gone = passed && row.head == row.tail && row.chunks == 0 && o.past_segment(key)?.is_some();
     if gone {
         o.changes.drop_segment(key);
     } else {

@@ -8,7 +8,7 @@
 
 use super::Terms;
 use super::append::{segment_row, stream_row};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::{Offset, SegmentId, StreamId};
 use crate::overlay::{Overlay, Snapshot, TimeSnapshot};
 use crate::row::{MarkRow, SegmentKey, StreamRow, TimeConfigRow, WatermarkRow};
@@ -70,6 +70,24 @@ pub(super) fn of_epoch(
     let said = Said { writer: &writer, time, given: None, auto: false, again: false };
     note(o, terms, stream, &row, said)?;
     settle(o, terms, stream.id).map(drop)
+}
+
+/// A pipeline is deleted: its writer is closed wherever it noted a time, or those streams would wait for it until it is idle.
+pub(super) fn close_pipeline(o: &mut Overlay<'_>, terms: &Terms, pipeline: &str) -> Result<()> {
+    let writer = format!("{PIPELINE_WRITER_PREFIX}{pipeline}");
+    for stream in o.timed_streams()? {
+        match o.mark(stream, &writer) {
+            Ok(Some(mark)) if mark.alive => {
+                close(o, stream, &writer)?;
+                settle(o, terms, stream)?;
+            }
+            Ok(_) => {}
+            // `check` tells of a damaged mark; the pipeline goes all the same.
+            Err(e) if e.kind() == Kind::Corrupt => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// The time of a transaction: its writer's note, behind the events.

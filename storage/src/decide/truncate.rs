@@ -39,14 +39,15 @@ pub(super) fn truncate(o: &mut Overlay<'_>, cut: &StreamCut) -> Result<bool> {
         let over = |tile: &&CutTile| tile.low <= high && tile.high >= low;
         let own = cut.tiles().iter().filter(over).find(|tile| tile.segment == segment);
         let mut bounds = before;
+        let passed = cut.tiles().iter().filter(over).all(|tile| tile.segment > segment);
         match own {
             Some(tile) => bounds.head = bounds.head.max(tile.offset),
-            None if cut.tiles().iter().filter(over).all(|tile| tile.segment > segment) => bounds.head = bounds.tail,
+            None if passed => bounds.head = bounds.tail,
             None => {}
         }
         moved |= bounds != before;
-        if bounds != before || bounds.head == bounds.tail {
-            budget -= free(o, key, bounds, budget)?;
+        if bounds != before || (passed && bounds.head == bounds.tail) {
+            budget -= free(o, key, bounds, passed, budget)?;
         }
     }
     if moved {
@@ -74,7 +75,7 @@ pub(super) fn sweep(o: &mut Overlay<'_>, stream: StreamId) -> Result<usize> {
         } else if !has_dead_chunks(o, key, &bounds)? {
             continue;
         }
-        done += free(o, key, bounds, FREED_CHUNKS_MAX - done)?;
+        done += free(o, key, bounds, deleted, FREED_CHUNKS_MAX - done)?;
         if deleted && o.segment(key)?.is_some_and(|bounds| bounds.chunks == 0) {
             o.changes.drop_segment(key);
             done += 1;

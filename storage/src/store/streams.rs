@@ -52,8 +52,12 @@ impl Store {
     pub fn truncate_stream(&self, name: &StreamName, cut: &StreamCut) -> Result<StreamInfo> {
         let info = self.existing(name)?;
         check_cut(&info, cut)?;
-        self.ask(Work::Stream(StreamWork::Truncate { cut: cut.clone() }))?;
-        self.sweep_stream(info.stream.id)?;
+        let truncate = || self.ask(Work::Stream(StreamWork::Truncate { cut: cut.clone() }));
+        truncate()?;
+        if self.sweep_stream(info.stream.id)? > 0 {
+            // Of sealed segments that needed more than one commit, the rows go now.
+            truncate()?;
+        }
         self.existing(name)
     }
 

@@ -48,6 +48,13 @@ pub enum CutOrder {
 }
 
 impl StreamCut {
+    /// Of tiles that cover the hash space once, with one offset per segment: those of a reader, in any order.
+    pub(super) fn of_reader(stream: StreamRef, mut tiles: Vec<CutTile>) -> StreamCut {
+        tiles.sort_unstable_by_key(|tile| tile.low);
+        join(&mut tiles);
+        StreamCut { stream, tiles }
+    }
+
     /// Checks that the tiles, in any order, cover the hash space once. `Invalid` otherwise.
     pub fn new(stream: StreamRef, mut tiles: Vec<CutTile>) -> Result<StreamCut> {
         tiles.sort_unstable_by_key(|tile| tile.low);
@@ -63,14 +70,7 @@ impl StreamCut {
                 stream.id
             )));
         }
-        // Neighbours of one segment are one tile, so that equal places are equal values.
-        tiles.dedup_by(|next, tile| {
-            let joins = next.segment == tile.segment;
-            if joins {
-                tile.high = next.high;
-            }
-            joins
-        });
+        join(&mut tiles);
         Ok(StreamCut { stream, tiles })
     }
 
@@ -190,6 +190,17 @@ impl fmt::Display for StreamCut {
     }
 }
 
+/// Neighbours of one segment are one tile, so that equal places are equal values.
+fn join(tiles: &mut Vec<CutTile>) {
+    tiles.dedup_by(|next, tile| {
+        let joins = next.segment == tile.segment;
+        if joins {
+            tile.high = next.high;
+        }
+        joins
+    });
+}
+
 /// The pairs of tiles that overlap, in order.
 fn overlaps<'a>(a: &'a [CutTile], b: &'a [CutTile]) -> impl Iterator<Item = (&'a CutTile, &'a CutTile)> {
     let (mut i, mut j) = (0, 0);
@@ -223,10 +234,11 @@ pub(crate) fn claim(tiles: &mut Vec<CutTile>, (low, high): (u64, u64), segment: 
     }
 }
 
-/// Oldest segments first: each claims what is left of its range.
+/// Oldest segments first: each claims what is left of its range. Sealed ones of which nothing is left leave theirs to successors.
 pub(super) fn head(info: &StreamInfo) -> StreamCut {
     let mut tiles = Vec::new();
-    let mut segments: Vec<&super::SegmentInfo> = info.all_segments().collect();
+    let past = info.past.iter().map(|past| &past.segment).filter(|s| s.head < s.tail);
+    let mut segments: Vec<&super::SegmentInfo> = past.chain(&info.segments).collect();
     segments.sort_unstable_by_key(|s| s.id);
     for segment in segments {
         claim(&mut tiles, segment.range, segment.id, segment.head);

@@ -13,6 +13,7 @@ mod read;
 mod reader;
 pub mod reader_group;
 mod scale;
+mod tiling;
 pub mod time;
 pub mod transaction;
 mod writer;
@@ -28,6 +29,7 @@ pub(crate) use read::{Place, fetch_chunk, info, info_of, list, locate, plan, rea
 pub(crate) use reader::check_cut;
 pub use reader::{ReadFrom, StreamRead, StreamReader};
 pub use scale::Scaling;
+pub use tiling::{TileState, Tiling};
 pub use writer::Appender;
 pub(crate) use writer::ChunkFiller;
 

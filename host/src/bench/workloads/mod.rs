@@ -9,6 +9,9 @@ mod nexmark;
 mod pass_through;
 mod restart;
 mod start_up;
+mod stream_append;
+mod stream_read;
+mod stream_time;
 mod sustained;
 mod windows;
 
@@ -27,7 +30,7 @@ pub struct Workload {
 }
 
 /// All of them, in the order in which they run.
-pub const WORKLOADS: [Workload; 12] = [
+pub const WORKLOADS: [Workload; 15] = [
     pass_through::WORKLOAD,
     keyed_count::WORKLOAD,
     json::WORKLOAD,
@@ -35,6 +38,9 @@ pub const WORKLOADS: [Workload; 12] = [
     windows::SLIDE,
     windows::SESSIONS,
     append::WORKLOAD,
+    stream_append::WORKLOAD,
+    stream_read::WORKLOAD,
+    stream_time::WORKLOAD,
     latency::WORKLOAD,
     restart::WORKLOAD,
     start_up::WORKLOAD,

@@ -12,7 +12,7 @@ use std::io::{self, BufRead};
 use std::time::Duration;
 use tidemill::clock::Clock;
 use tidemill_storage::commit::{Part, Write};
-use tidemill_storage::stream::{Appender, StreamInfo, WriterOptions};
+use tidemill_storage::stream::{Appender, EVENT_BYTES_MAX, StreamInfo, WriterOptions};
 use tidemill_storage::{Batch, EventTime, Room, Store};
 
 /// Most events of one commit.
@@ -81,6 +81,14 @@ fn read_lines(input: Input) -> Receiver<io::Result<Vec<u8>>> {
 /// The event of a line; `None` for a blank line among JSON lines.
 fn event(line: &[u8], args: &AppendArgs) -> Result<Option<NewEvent>> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // What else there is of an event is small against this; the store has a limit of its own for what is packed together.
+    if line.len() > EVENT_BYTES_MAX {
+        bail!(
+            "stream {}: an event of {} bytes is too large, the most is {EVENT_BYTES_MAX}: split it, or store a reference",
+            args.name,
+            line.len()
+        );
+    }
     let key = || args.key.as_ref().map(|key| key.as_bytes().to_vec());
     if !args.json_lines {
         return Ok(Some(NewEvent { time: args.time, key: key(), value: Some(line.to_vec()) }));

@@ -1,4 +1,4 @@
-//! Prints committed events of one segment, one JSON object a line. `cat` and `tail` say from where to where.
+//! Prints committed events of one segment, one JSON object a line. `cat` and `tail` say from where to where; `watch` shows some.
 
 use crate::cli::event::{self, Place};
 use crate::cli::output::Stdout;
@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::ops::Range;
 use tidemill_storage::headers::Entries;
 use tidemill_storage::stream::StreamRef;
-use tidemill_storage::{EventTime, Offset, Position, SegmentId, Store};
+use tidemill_storage::{Batch, EventTime, Offset, Position, SegmentId, Store};
 
 /// Bytes asked of one read.
 const READ_BYTES: usize = 1 << 20;
@@ -46,4 +46,23 @@ pub(crate) fn print(
         next = chunk.next;
     }
     Ok(next.0.min(end).saturating_sub(offsets.start))
+}
+
+/// The lines of a batch's events from the n-th on, without their ends.
+pub(super) fn lines(segment: SegmentId, first: Offset, batch: &Batch, from: usize) -> Result<Vec<String>> {
+    let mut headers = Entries::new(&batch.headers);
+    let mut out = Vec::new();
+    let mut line = Vec::new();
+    for i in 0..batch.len() {
+        let event_headers = headers.next_event()?;
+        if i < from {
+            continue;
+        }
+        let place = Place { segment, offset: first.plus(i as u64) };
+        line.clear();
+        let time = EventTime(batch.timestamps[i]);
+        event::write_line(&mut line, &place, time, batch.keys.get(i), batch.values.get(i), &event_headers);
+        out.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+    }
+    Ok(out)
 }

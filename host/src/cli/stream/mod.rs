@@ -11,6 +11,7 @@ mod list;
 mod retention;
 mod scale;
 mod tail;
+mod watch;
 mod watermark;
 
 use super::args::StreamCommand;

@@ -1,4 +1,5 @@
-//! `tidemill stream tail`: the last events of each segment, then, with `--follow`, what is committed later.
+//! `tidemill stream tail`: the last events of each segment, then, with `--follow`, what is committed later; on a terminal as a picture
+//! that `watch.rs` draws.
 
 use super::events;
 use crate::cli::args::TailArgs;
@@ -13,6 +14,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &TailArgs, session: &Session) -> Result<()> {
     let store = session.access.open()?;
+    if args.follow && session.output.stdout_is_terminal() && !session.output.json() {
+        return super::watch::run(args, &store, session);
+    }
     let interrupt = args.follow.then(|| session.interrupt()).transpose()?;
     let stream = session.access.stream(&store, &args.name)?;
     let first = stream.segments.iter().map(|s| (s.id, s.head.0.max(s.tail.0.saturating_sub(args.last))));

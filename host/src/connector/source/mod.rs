@@ -5,7 +5,7 @@ mod stream;
 
 use super::{ConnectorError, SharedSource};
 use crate::clock::Clock;
-use crate::config::pipeline::{SourceKind, SourceSpec};
+use crate::config::pipeline::{SourceKind, SourceSpec, WatermarkKind};
 use std::sync::Arc;
 use tidemill_storage::Store;
 
@@ -18,6 +18,9 @@ pub fn build(spec: &SourceSpec, store: &Store) -> Result<SharedSource, Connector
 pub fn build_with_clock(spec: &SourceSpec, store: &Store, clock: &Clock) -> Result<SharedSource, ConnectorError> {
     Ok(match &spec.kind {
         SourceKind::File(file) => Arc::new(file::Files::new(&spec.name, file, clock.clone())),
-        SourceKind::Stream(stream) => Arc::new(stream::StreamReaders::new(&spec.name, stream, store.clone())),
+        SourceKind::Stream(stream) => {
+            let with_watermark = spec.watermark.kind == WatermarkKind::FromStream;
+            Arc::new(stream::StreamReaders::new(&spec.name, stream, with_watermark, store.clone()))
+        }
     })
 }
