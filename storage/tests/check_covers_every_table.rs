@@ -99,7 +99,7 @@ fn a_damaged_row_of_any_table_is_named_and_harms_nothing_else() {
             let at = value.len() / 2;
             value[at] ^= 0x40;
         }),
-        ("the last byte gone", |value| drop(value.pop())),
+        ("the last byte gone", |value| value.truncate(value.len() - 1)),
         ("nothing left", Vec::clear),
     ];
     for (table, _) in &tables {
