@@ -5,6 +5,7 @@ mod data;
 mod group;
 mod transaction;
 
+use super::project::{Language, World};
 pub(crate) use bench::*;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 pub(crate) use data::*;
@@ -34,6 +35,10 @@ pub(crate) enum Command {
     New(NewArgs),
     /// Compile operator projects into components
     Build(BuildArgs),
+    /// Run the cases of an operator project's tests/*.toml against its component
+    Test(TestArgs),
+    /// Run a pipeline while it is worked on: build its operators, and again whenever a source changes; state is kept
+    Dev(DevArgs),
     /// Show what a component imports, exports and says of itself
     Inspect(InspectArgs),
     /// Check a pipeline file, its components and its sources, without running it
@@ -53,7 +58,13 @@ pub(crate) struct NewArgs {
     /// The folder to make [default: the name]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) path: Option<PathBuf>,
-    /// Tidemill's Rust SDK [default: the one of the source this binary was built from]
+    /// What to write it in
+    #[arg(long = "lang", value_name = "LANGUAGE", value_enum, default_value = "rust")]
+    pub(crate) language: Language,
+    /// A processor sees events; an aggregator folds those of a window
+    #[arg(long, value_enum, default_value = "processor")]
+    pub(crate) world: World,
+    /// The language's SDK [default: the one in this program; for Rust that of the source it was built from]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) sdk: Option<PathBuf>,
 }
@@ -63,6 +74,36 @@ pub(crate) struct BuildArgs {
     /// Project folders
     #[arg(value_name = "FOLDER", default_value = ".")]
     pub(crate) projects: Vec<PathBuf>,
+    /// Also what has not changed
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArg,
+    /// The data directory [default: .tidemill/dev beside the pipeline file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TestArgs {
+    /// The project's folder
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Only cases whose name holds this (repeatable)
+    #[arg(long = "case", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Run each case again, broken off at one call after another and made again by a new instance: all must come out the same
+    #[arg(long)]
+    pub(crate) crash: bool,
+    /// Take the component as it is
+    #[arg(long)]
+    pub(crate) no_build: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -73,6 +73,12 @@ impl Jobs {
         job
     }
 
+    /// Notes one that takes the place of an earlier one of its name.
+    pub(crate) fn renew(&self, pipeline: Pipeline, control: JobControl) -> Arc<Job> {
+        lock(&self.jobs).retain(|job| job.pipeline.name != pipeline.name);
+        self.add(pipeline, control)
+    }
+
     /// In the order in which they started.
     pub(crate) fn all(&self) -> Vec<Arc<Job>> {
         lock(&self.jobs).clone()

@@ -9,6 +9,7 @@ mod build;
 mod checkpoint;
 mod control;
 mod data;
+mod dev;
 mod disk;
 mod event;
 mod group;
@@ -26,6 +27,7 @@ mod run;
 mod session;
 mod store;
 mod stream;
+mod test;
 mod time;
 mod toolchains;
 mod transaction;
@@ -39,10 +41,14 @@ use std::process::ExitCode;
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse(); // exits with 2 on wrong usage
     let output = Output::process(args.json);
-    tidemill::telemetry::init(args.verbose, output.is_terminal(), output.log_writer());
+    // What operators log is part of what one wants to see of them.
+    let verbose = args.verbose.max(u8::from(matches!(args.command, Command::Dev(_))));
+    tidemill::telemetry::init(verbose, output.is_terminal(), output.log_writer());
     let done = match &args.command {
         Command::New(args) => new::run(args, &output),
         Command::Build(args) => build::run(args, &output),
+        Command::Test(args) => test::run(args, &output),
+        Command::Dev(args) => dev::run(args, &output),
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Validate(args) => validate::run(&args.pipeline, &args.settings, &output),
         Command::Run(args) => run::run(args, &output),

@@ -1,25 +1,63 @@
-//! `tidemill new`: the SDK's template, filled in. What it makes builds and passes its test as it is; a test sees to that.
+//! `tidemill new`: the template of a language's SDK, filled in. What it makes builds and passes its test as it is; a test sees to that.
 
 use super::args::NewArgs;
+use super::build;
 use super::output::Output;
+use super::project::{self, Language, Project, World};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
+/// Files of a project: their names in it, and what is in them.
+type Template = &'static [(&'static str, &'static str)];
+
 macro_rules! template {
-    ($($name:literal from $file:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../../guest-sdk/rust/template/", $file)))),*]
+    ($folder:literal: $($name:literal $(from $file:literal)?),* $(,)?) => {
+        &[$(($name, template!(@text $folder, $name $(, $file)?))),*]
+    };
+    (@text $folder:literal, $name:literal) => {
+        include_str!(concat!("../../../guest-sdk/", $folder, "/", $name))
+    };
+    (@text $folder:literal, $name:literal, $file:literal) => {
+        include_str!(concat!("../../../guest-sdk/", $folder, "/", $file))
     };
 }
 
-/// The files of the project and what is in them. `Cargo.toml` has another name there: it is not a package yet.
-const TEMPLATE: [(&str, &str); 6] = template![
-    "Cargo.toml" from "Cargo.toml.tmpl",
-    "README.md" from "README.md",
-    "input.jsonl" from "input.jsonl",
-    "pipeline.toml" from "pipeline.toml",
-    "src/lib.rs" from "src/lib.rs",
-    "tidemill.toml" from "tidemill.toml",
-];
+/// What there is a template for. `Cargo.toml` has another name there: it is not a package yet.
+fn template(language: Language, world: World) -> Option<Template> {
+    Some(match (language, world) {
+        (Language::Rust, World::Processor) => template!["rust/template":
+            "Cargo.toml" from "Cargo.toml.tmpl", "README.md", "input.jsonl", "pipeline.toml", "src/lib.rs",
+            "tests/longest.toml", "tidemill.toml"],
+        (Language::Rust, World::Aggregator) => template!["rust/template-aggregator":
+            "Cargo.toml" from "Cargo.toml.tmpl", "README.md", "input.jsonl", "pipeline.toml", "src/lib.rs", "tidemill.toml"],
+        (Language::Python, World::Processor) => template!["python/template":
+            "README.md", "input.jsonl", "pipeline.toml", "src/main.py", "tests/__init__.py", "tests/longest.toml",
+            "tests/test_main.py", "tidemill.toml"],
+        (Language::JavaScript, World::Processor) => template!["javascript/template/javascript":
+            "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.js", "tests/longest.toml",
+            "tests/operator.test.js", "tidemill.toml"],
+        (Language::TypeScript, World::Processor) => template!["javascript/template/typescript":
+            "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.ts", "tests/longest.toml",
+            "tests/operator.test.ts", "tidemill.toml", "tsconfig.json"],
+        (Language::Go, World::Processor) => template!["go/template":
+            "README.md", "go.mod" from "go.mod.tmpl", "input.jsonl", "main.go", "main_test.go", "pipeline.toml",
+            "tests/longest.toml", "tidemill.toml"],
+        (Language::C, World::Processor) => template!["c/template":
+            "Makefile", "README.md", "input.jsonl", "pipeline.toml", "src/main.c", "tests/longest.toml", "tests/test.c",
+            "tidemill.toml"],
+        _ => return None,
+    })
+}
+
+/// All of them.
+fn templates() -> impl Iterator<Item = (Language, World, Template)> {
+    let pairs = Language::ALL.into_iter().flat_map(|language| World::ALL.map(|world| (language, world)));
+    pairs.filter_map(|(language, world)| Some((language, world, template(language, world)?)))
+}
+
+/// Not for version control.
+const IGNORED: &str =
+    "/target\n/data\n/tidemill-data\n/.tidemill\n/.venv\nnode_modules/\n__pycache__/\ncomponent.wasm\n";
 
 pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<()> {
     check_name(&args.name)?;
@@ -28,17 +66,53 @@ pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<()> {
     if taken {
         bail!("{} is there already: name another folder with --path", folder.display());
     }
-    let sdk = sdk(args.sdk.as_deref())?;
-    let dependency = format!("tidemill-sdk = {{ path = {} }}", toml::Value::from(sdk.to_string_lossy().into_owned()));
-    for (name, text) in TEMPLATE {
-        write(&folder.join(name), &fill(text, &args.name, &dependency))?;
+    let Some(template) = template(args.language, args.world) else {
+        let there = templates().map(|(language, world, _)| format!("{} {}", language.name(), world.name()));
+        bail!(
+            "there is no template of world {} in {}; there are: {}",
+            args.world.name(),
+            args.language.name(),
+            there.collect::<Vec<_>>().join(", ")
+        );
+    };
+    let sdk = sdk(args)?;
+    let path = |sdk: &Path| toml::Value::from(sdk.to_string_lossy().into_owned());
+    let dependency =
+        sdk.as_deref().map_or_else(String::new, |sdk| format!("tidemill-sdk = {{ path = {} }}", path(sdk)));
+    for (name, text) in template {
+        let mut text = fill(text, &args.name, &dependency);
+        if *name == project::FILE
+            && args.language != Language::Rust
+            && let Some(sdk) = &sdk
+        {
+            text.push_str(&format!("sdk = {}\n", path(sdk)));
+        }
+        write(&folder.join(name), &text)?;
     }
-    write(&folder.join(".gitignore"), "/target\ncomponent.wasm\n")?;
+    write(&folder.join(".gitignore"), IGNORED)?;
+    // So that its own tests find the SDK before anything is built.
+    build::prepare(&folder, &Project::read(&folder)?)?;
+    let tests = match args.language {
+        Language::Rust => "cargo test",
+        Language::Python => "python3 -m unittest",
+        Language::JavaScript | Language::TypeScript => "npm test",
+        Language::Go => "go test ./...",
+        Language::C => "make test",
+    };
     output.data(
-        || serde_json::json!({ "name": args.name, "folder": folder.display().to_string(), "sdk": sdk.display().to_string() }),
         || {
+            serde_json::json!({
+                "name": args.name,
+                "language": args.language.name(),
+                "world": args.world.name(),
+                "folder": folder.display().to_string(),
+                "sdk": sdk.as_ref().map(|sdk| sdk.display().to_string()),
+            })
+        },
+        || {
+            let cases = if args.world == World::Processor { "  tidemill test\n" } else { "" };
             format!(
-                "made {name} in {folder}; next:\n  cd {folder}\n  cargo test\n  tidemill build\n  tidemill run pipeline.toml\n",
+                "made {name} in {folder}; next:\n  cd {folder}\n  {tests}\n{cases}  tidemill build\n  tidemill run pipeline.toml\n",
                 name = args.name,
                 folder = folder.display()
             )
@@ -55,14 +129,17 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The SDK's folder, absolute.
-fn sdk(named: Option<&Path>) -> Result<PathBuf> {
-    let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/rust");
-    let folder = named.map_or_else(built_from, Path::to_owned);
-    if !folder.join("Cargo.toml").is_file() {
-        bail!("no SDK in {}: name the folder guest-sdk/rust of Tidemill's source with --sdk", folder.display());
+/// The SDK's folder, absolute: the one named, or for Rust, whose SDK cargo must find, that of this program's source. The
+/// other SDKs are carried in the program.
+fn sdk(args: &NewArgs) -> Result<Option<PathBuf>> {
+    let rust = args.language == Language::Rust;
+    let built_from = || rust.then(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/rust"));
+    let Some(folder) = args.sdk.clone().or_else(built_from) else { return Ok(None) };
+    if !folder.is_dir() || (rust && !folder.join("Cargo.toml").is_file()) {
+        let name = if args.language == Language::TypeScript { "javascript" } else { args.language.name() };
+        bail!("no SDK in {}: name the folder guest-sdk/{name} of Tidemill's source with --sdk", folder.display());
     }
-    std::fs::canonicalize(&folder).with_context(|| format!("cannot resolve {}", folder.display()))
+    std::fs::canonicalize(&folder).map(Some).with_context(|| format!("cannot resolve {}", folder.display()))
 }
 
 fn fill(text: &str, name: &str, dependency: &str) -> String {
@@ -81,11 +158,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_the_template_stays_unfilled() {
-        for (name, text) in TEMPLATE {
-            let filled = fill(text, "my-operator", "tidemill-sdk = \"0.1\"");
-            assert!(!filled.contains("{{") && !filled.contains("}}"), "{name}: {filled}");
+    fn nothing_of_a_template_stays_unfilled_and_each_is_of_its_language_and_world() {
+        for (language, world, template) in templates() {
+            let filled = |text: &str| fill(text, "my-operator", "tidemill-sdk = \"0.1\"");
+            for (name, text) in template {
+                let filled = filled(text);
+                assert!(!filled.contains("{{") && !filled.contains("}}"), "{} {name}: {filled}", language.name());
+            }
+            let text = |name: &str| filled(template.iter().find(|file| file.0 == name).expect(name).1);
+            let project = Project::parse(&text("tidemill.toml")).unwrap();
+            assert_eq!((project.language, project.world, project.name.as_str()), (language, world, "my-operator"));
+            assert!(text("pipeline.toml").contains("name = \"my-operator\""));
         }
+    }
+
+    #[test]
+    fn every_file_of_a_template_is_carried() {
+        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk");
+        let folders = [
+            "rust/template",
+            "rust/template-aggregator",
+            "python/template",
+            "javascript/template",
+            "go/template",
+            "c/template",
+        ];
+        let carried: usize = templates().map(|(_, _, template)| template.len()).sum();
+        let there: usize = folders.iter().map(|folder| build::fresh::files(&sdk.join(folder)).len()).sum();
+        assert_eq!(carried, there, "correct `template`");
     }
 
     #[test]

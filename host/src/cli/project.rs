@@ -38,13 +38,15 @@ impl Language {
 }
 
 /// A world of wit/.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum World {
     Processor,
     Aggregator,
 }
 
 impl World {
+    pub(crate) const ALL: [World; 2] = [World::Processor, World::Aggregator];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             World::Processor => "processor",
@@ -78,7 +80,7 @@ impl Project {
         Project::parse(&text).with_context(|| file.display().to_string())
     }
 
-    fn parse(text: &str) -> Result<Project> {
+    pub(crate) fn parse(text: &str) -> Result<Project> {
         let mut file: toml::Table = text.parse().context("not TOML")?;
         let Some(toml::Value::Table(component)) = file.remove("component") else { bail!("no [component] in it") };
         if let Some(unknown) = component.keys().chain(file.keys()).find(|key| !KEYS.contains(&key.as_str())) {

@@ -4,7 +4,7 @@
 //! The program is `src/operator.js` or `src/operator.ts` (`entry` names another file) and imports "@tidemill/sdk", which is
 //! linked into the project's node_modules unless something is there already.
 
-use super::super::project::Language;
+use super::super::project::{Language, Project};
 use super::super::toolchains::{self, COMPONENTIZE_JS, JCO, Toolchain};
 use super::{Made, Source, contract, sdk, tool};
 use anyhow::{Context, Result, bail};
@@ -22,7 +22,7 @@ pub(super) fn build(source: &Source<'_>) -> Result<(Made, String)> {
     }
     let (jco, origin) = find(&source.folder)?;
     source.say(&origin);
-    link_sdk(source)?;
+    link_sdk(&source.folder, &source.project)?;
     let (out, wit) = (source.scratch()?.join("component.wasm"), contract::folder()?);
     let mut command = Command::new(jco);
     command
@@ -39,16 +39,16 @@ pub(super) fn build(source: &Source<'_>) -> Result<(Made, String)> {
 }
 
 /// Makes `import ... from "@tidemill/sdk"` find the SDK, as `npm install` of a folder would: a link.
-fn link_sdk(source: &Source<'_>) -> Result<()> {
-    let sdk = sdk::ensure(&source.folder, &source.project)?;
-    let link = source.folder.join("node_modules/@tidemill/sdk");
+pub(super) fn link_sdk(folder: &Path, project: &Project) -> Result<()> {
+    let sdk = sdk::ensure(folder, project)?;
+    let link = folder.join("node_modules/@tidemill/sdk");
     if link.exists() {
         return Ok(());
     }
     let _ = std::fs::remove_file(&link); // a link to what is gone
-    let folder = link.parent().context("a link lies in a folder")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let target = match &source.project.sdk {
+    let parent = link.parent().context("a link lies in a folder")?;
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let target = match &project.sdk {
         None => Path::new("../..").join(sdk::GENERATED).join("sdk"), // relative: the project may move
         Some(_) => sdk,
     };

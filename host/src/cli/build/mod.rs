@@ -6,12 +6,14 @@
 //! sdk.rs        the SDK files that go into a project
 //! contract.rs   wit/ and the WASI stand-in, carried in the program
 //! encode.rs     core module -> component
+//! fresh.rs      whether there is anything to do
 //! tool.rs       runs a tool and keeps what it says for the error
 //! ```
 
 mod c;
 mod contract;
 mod encode;
+pub(crate) mod fresh;
 mod go;
 mod javascript;
 mod python;
@@ -31,18 +33,32 @@ use tidemill::wasm::component::{self, BUILT_COMPONENT};
 
 pub(crate) fn run(args: &BuildArgs, output: &Output) -> Result<()> {
     for project in &args.projects {
-        let started = Instant::now();
-        let (report, tools) = build(project, output)?;
-        let took = started.elapsed();
-        let json = || {
-            let mut json = inspect::json(&report);
-            json["took_ms"] = (took.as_millis() as u64).into();
-            json["compiler"] = tools.clone().into();
-            json
-        };
-        output.data(json, || text(&report, &tools, took))?;
+        let built = build(project, args.force, output)?;
+        output.data(|| built.json.clone(), || built.text())?;
     }
     Ok(())
+}
+
+/// A component that is in its place.
+pub(crate) struct Built {
+    /// What `inspect` says of it, and how it was made.
+    json: serde_json::Value,
+}
+
+impl Built {
+    fn text(&self) -> String {
+        let word = |key: &str| self.json[key].as_str().unwrap_or_default();
+        let fresh = self.json["fresh"] == true;
+        let mut text = format!("{} {}\n", if fresh { "fresh" } else { "built" }, word("file"));
+        let bytes = self.json["size"].as_u64().unwrap_or_default();
+        text.push_str(&format!("  size      {}\n  digest    {}\n", size(bytes), word("digest")));
+        let imports = self.json["imports"].as_array().into_iter().flatten();
+        let imports: Vec<String> = imports.filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+        inspect::list(&mut text, "imports", &imports);
+        let took = Duration::from_millis(self.json["took_ms"].as_u64().unwrap_or_default());
+        text.push_str(&format!("  took      {:.1} s with {}\n", took.as_secs_f64(), word("compiler")));
+        text
+    }
 }
 
 /// What a language's tools gave.
@@ -75,14 +91,34 @@ impl Source<'_> {
     }
 }
 
-/// Builds one project; gives what its component is and which tools made it.
-pub(crate) fn build(folder: &Path, output: &Output) -> Result<(ComponentReport, String)> {
-    let project = Project::read(folder).with_context(|| format!("cannot build {}", folder.display()))?;
-    build_project(folder, project, output).with_context(|| format!("cannot build {}", folder.display()))
+/// Puts the SDK into a project, where its program and its own tests find it.
+pub(crate) fn prepare(folder: &Path, project: &Project) -> Result<()> {
+    match project.language {
+        Language::Rust => Ok(()), // cargo finds it
+        Language::JavaScript | Language::TypeScript => javascript::link_sdk(folder, project),
+        Language::Python | Language::Go | Language::C => sdk::ensure(folder, project).map(drop),
+    }
 }
 
-fn build_project(folder: &Path, project: Project, output: &Output) -> Result<(ComponentReport, String)> {
+/// Builds one project, unless its component is what would come out anyway.
+pub(crate) fn build(folder: &Path, force: bool, output: &Output) -> Result<Built> {
+    let built = Project::read(folder).and_then(|project| build_project(folder, project, force, output));
+    built.with_context(|| format!("cannot build {}", folder.display()))
+}
+
+fn build_project(folder: &Path, project: Project, force: bool, output: &Output) -> Result<Built> {
+    let started = Instant::now();
     let absolute = std::fs::canonicalize(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    // Cargo knows better what a crate is made of.
+    let inputs = match project.language {
+        Language::Rust => None,
+        _ => Some(fresh::inputs(&absolute, &project)?),
+    };
+    if let Some(mut json) = inputs.as_deref().filter(|_| !force).and_then(|inputs| fresh::check(folder, inputs)) {
+        json["fresh"] = true.into();
+        json["file"] = folder.join(BUILT_COMPONENT).display().to_string().into();
+        return Ok(Built { json });
+    }
     let source = Source { folder: absolute, project, output };
     let (made, tools) = match source.project.language {
         Language::Rust => rust::build(&source)?,
@@ -95,7 +131,15 @@ fn build_project(folder: &Path, project: Project, output: &Output) -> Result<(Co
         Made::Module(module) => encode::component(module, source.project.world)?,
         Made::Component(component) => component,
     };
-    Ok((keep(folder, &source.project, &bytes)?, tools))
+    let report = keep(folder, &source.project, &bytes)?;
+    let mut json = inspect::json(&report);
+    json["took_ms"] = (started.elapsed().as_millis() as u64).into();
+    json["compiler"] = tools.into();
+    if let Some(inputs) = inputs {
+        fresh::note(folder, &inputs, &json)?;
+    }
+    json["fresh"] = false.into();
+    Ok(Built { json })
 }
 
 /// Puts a component into its place, if it fits: one that proves unfit does not replace a good one.
@@ -136,12 +180,4 @@ fn readable(file: &Path) {
     }
     #[cfg(not(unix))]
     let _ = file;
-}
-
-fn text(report: &ComponentReport, tools: &str, took: Duration) -> String {
-    let mut text = format!("built {}\n", report.file.display());
-    text.push_str(&format!("  size      {}\n  digest    {}\n", size(report.size), report.digest));
-    inspect::list(&mut text, "imports", &report.imports);
-    text.push_str(&format!("  took      {:.1} s with {tools}\n", took.as_secs_f64()));
-    text
 }

@@ -6,7 +6,7 @@ mod change;
 mod create;
 mod cuts;
 mod describe;
-mod events;
+pub(crate) mod events;
 mod list;
 mod retention;
 mod scale;

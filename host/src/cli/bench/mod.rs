@@ -1,6 +1,8 @@
 //! `tidemill bench`: runs the standing workloads of `tidemill::bench` and prints a line for each case as it is done, as text
 //! or as a JSON object.
 
+mod languages;
+
 use super::args::{BenchArgs, CheckpointCommand, DataCommand, DataDir, PipelineArg, Scale};
 use super::control::client::{self, Reached};
 use super::interrupt::Interrupt;
@@ -9,13 +11,28 @@ use anyhow::{Context, Result};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tidemill::bench::{self, BenchError, Committed, Figure, Line, Options, Program, Unit, WORKLOADS, Workload};
+
+/// Not among the standing workloads: it runs when it is named.
+const LANGUAGES: &str = "languages";
+
+fn warn_of_development_build(output: &Output) {
+    if cfg!(debug_assertions) {
+        output.say("this is a development build: the figures say little; `cargo build --release -p tidemill` makes the fast one");
+    }
+}
 
 pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<()> {
     if args.list {
         let json = || WORKLOADS.iter().map(|w| serde_json::json!({ "name": w.name, "what": w.what })).collect();
         let rows = || WORKLOADS.iter().map(|w| [w.name.to_owned(), w.what.to_owned()]);
         return output.data(json, || table(["workload", "what it measures"], rows()));
+    }
+    if args.names == [LANGUAGES] {
+        warn_of_development_build(output);
+        let least = if matches!(args.scale, Scale::Small) { 100 } else { 3_000 };
+        return languages::run(Duration::from_millis(least), output);
     }
     let workloads = Workload::select(&args.names)?;
     let bytes = |gigabytes: f64| (gigabytes * 1e9) as u64;
@@ -31,9 +48,7 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<()> {
         sustained_s: args.minutes.map(|minutes| minutes * 60.0),
         sustained_rate: args.rate,
     };
-    if cfg!(debug_assertions) {
-        output.say("this is a development build: the figures say little; `cargo build --release -p tidemill` makes the fast one");
-    }
+    warn_of_development_build(output);
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let this = ThisProgram { executable, interrupt: Interrupt::install()? };
     let mut printed = Ok(());

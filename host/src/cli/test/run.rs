@@ -1,0 +1,141 @@
+//! Runs a case: its steps become calls on a rig. Straight, or broken off and made again at one call after another.
+
+use super::case::{Case, Event, Step, Time};
+use super::rig::{Crash, Done, Emitted, Entry, LIMITS, Rig, Waiting};
+use anyhow::{Context, Result, bail};
+use tidemill::operator::{Descriptor, Failure};
+use tidemill::wasm::{LoadedComponent, WasmEngine, WasmFactory};
+use tidemill_storage::{Batch, EventTime, headers};
+
+/// The most calls of a case that are broken off one at a time; with more of them, as many are picked evenly.
+const CRASHES_MAX: usize = 64;
+
+/// The operator under test.
+pub(super) struct Subject {
+    pub(super) engine: WasmEngine,
+    pub(super) component: LoadedComponent,
+}
+
+/// What a case did.
+#[derive(Debug, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) done: Done,
+    pub(super) state: Vec<Entry>,
+    pub(super) waiting: Vec<Waiting>,
+    /// Of which step, counted from 1 (0 = opening), and how.
+    pub(super) failure: Option<(usize, Failure)>,
+    calls: usize,
+}
+
+impl Subject {
+    pub(super) fn descriptor(&self) -> &Descriptor {
+        self.component.descriptor()
+    }
+
+    /// Runs a case without interruption.
+    pub(super) fn run(&self, case: &Case) -> Result<Outcome> {
+        self.run_with(case, Crash::Never)
+    }
+
+    /// Runs a case once for every call that it makes, broken off and made again there, and once broken off at every call.
+    /// Gives the first outcome that differs from the straight one, with the place.
+    pub(super) fn crash(&self, case: &Case, straight: &Outcome) -> Result<(usize, Option<(String, Outcome)>)> {
+        let step = straight.calls.div_ceil(CRASHES_MAX).max(1);
+        let places = (0..straight.calls).step_by(step).map(Crash::At).chain([Crash::Always]);
+        let mut runs = 0;
+        for crash in places {
+            runs += 1;
+            let outcome = self.run_with(case, crash)?;
+            if !same(&outcome, straight) {
+                let place = match crash {
+                    Crash::At(call) => format!("broken off at call {} of {} and made again", call + 1, straight.calls),
+                    _ => "every call broken off and made again".into(),
+                };
+                return Ok((runs, Some((place, outcome))));
+            }
+        }
+        Ok((runs, None))
+    }
+
+    fn run_with(&self, case: &Case, crash: Crash) -> Result<Outcome> {
+        let config = serde_json::to_value(&case.config).context("config is no JSON")?;
+        let factory =
+            WasmFactory::new(&self.engine, self.component.clone(), &config, &LIMITS, &self.descriptor().name)?;
+        let mut rig = match Rig::open(Box::new(factory), crash) {
+            Ok(rig) => rig,
+            Err(failure) => {
+                let (done, state, waiting) = (Done::default(), Vec::new(), Vec::new());
+                return Ok(Outcome { done, state, waiting, failure: Some((0, failure)), calls: 0 });
+            }
+        };
+        let mut failure = None;
+        for (i, step) in case.step.iter().enumerate() {
+            if let Err(why) =
+                self.step(&mut rig, step).with_context(|| format!("case {:?}, step {}", case.name, i + 1))?
+            {
+                failure = Some((i + 1, why));
+                break;
+            }
+        }
+        let (state, waiting) = (rig.state(), rig.waiting());
+        Ok(Outcome { done: std::mem::take(&mut rig.done), state, waiting, failure, calls: rig.calls() })
+    }
+
+    fn step(&self, rig: &mut Rig, step: &Step) -> Result<Result<(), Failure>> {
+        if let Some(events) = &step.events {
+            let input = self.input(step.input.as_deref())?;
+            return Ok(rig.events(input, &batch(events)?));
+        }
+        Ok(match (&step.watermark, step.time) {
+            (Some(Time::Ms(ms)), _) => rig.watermark(EventTime(*ms)),
+            (Some(Time::Word(_)), _) => rig.watermark(EventTime::MAX),
+            (None, Some(ms)) => rig.time(ms),
+            (None, None) if step.replace => rig.replace(),
+            (None, None) => rig.close(),
+        })
+    }
+
+    fn input(&self, name: Option<&str>) -> Result<u32> {
+        let inputs = &self.descriptor().inputs;
+        let Some(name) = name else { return Ok(0) };
+        match inputs.iter().position(|input| input.name == name) {
+            Some(index) => Ok(index as u32),
+            None => {
+                let names: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
+                bail!("the operator has no input {name:?}: it has {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Whether two runs did the same; how often an instance was opened, and so what it logged then, may differ.
+fn same(a: &Outcome, b: &Outcome) -> bool {
+    let done = |outcome: &Outcome| {
+        let Done { output, refused, metrics, .. } = &outcome.done;
+        (output.clone(), refused.clone(), metrics.clone())
+    };
+    done(a) == done(b) && a.state == b.state && a.waiting == b.waiting && a.failure == b.failure
+}
+
+fn batch(events: &[Event]) -> Result<Batch> {
+    let mut batch = Batch::default();
+    for event in events {
+        let bytes = |bytes: &Option<super::case::Bytes>| bytes.as_ref().map(super::case::Bytes::bytes).transpose();
+        let (key, value, time) = (bytes(&event.key)?, bytes(&event.value)?, EventTime(event.time.unwrap_or(0)));
+        match event.headers.as_deref() {
+            None | Some([]) if batch.headers.is_empty() => batch.push(time, key.as_deref(), value.as_deref()),
+            headers => {
+                let headers = headers.unwrap_or_default().iter().map(|(name, value)| Ok((name, value.bytes()?)));
+                let headers: Vec<_> = headers.collect::<Result<_>>()?;
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+                headers::push_event(&mut batch, time, key.as_deref(), value.as_deref(), &headers);
+            }
+        }
+    }
+    Ok(batch)
+}
+
+/// What came out of a port.
+pub(super) fn of_port(outcome: &Outcome, port: u32) -> Vec<&Emitted> {
+    outcome.done.output.iter().filter(|(of, _)| *of == port).map(|(_, event)| event).collect()
+}
