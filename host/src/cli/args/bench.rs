@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BenchArgs {
-    /// Workloads whose names begin with one of these, or else hold it [default: all]
+    /// Workloads whose names begin with one of these, or else hold it [default: all]; `languages`: an operator in each language
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// List the workloads and run none

@@ -15,10 +15,7 @@ use std::time::Duration;
 use tidemill::bench::{self, BenchError, Committed, Figure, Line, Options, Program, Unit, WORKLOADS, Workload};
 
 /// Not among the standing workloads: it runs when it is named.
-const LANGUAGES: (&str, &str) = (
-    "languages",
-    "an operator in each language beside a native one, in the sandbox, without a pipeline (only when named)",
-);
+const LANGUAGES: &str = "languages";
 
 fn warn_of_development_build(output: &Output) {
     if cfg!(debug_assertions) {
@@ -28,12 +25,11 @@ fn warn_of_development_build(output: &Output) {
 
 pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<()> {
     if args.list {
-        let all = || WORKLOADS.iter().map(|w| (w.name, w.what)).chain([LANGUAGES]);
-        let json = || all().map(|(name, what)| serde_json::json!({ "name": name, "what": what })).collect();
-        let rows = || all().map(|(name, what)| [name.to_owned(), what.to_owned()]);
+        let json = || WORKLOADS.iter().map(|w| serde_json::json!({ "name": w.name, "what": w.what })).collect();
+        let rows = || WORKLOADS.iter().map(|w| [w.name.to_owned(), w.what.to_owned()]);
         return output.data(json, || table(["workload", "what it measures"], rows()));
     }
-    if args.names == [LANGUAGES.0] {
+    if args.names == [LANGUAGES] {
         warn_of_development_build(output);
         let least = if matches!(args.scale, Scale::Small) { 100 } else { 3_000 };
         return languages::run(Duration::from_millis(least), output);
