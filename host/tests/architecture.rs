@@ -49,9 +49,11 @@ fn root() -> PathBuf {
 
 fn collect(folder: &Path, root: &Path, sources: &mut Vec<Source>) {
     for entry in fs::read_dir(folder).expect("a folder of the repository") {
-        let path = entry.expect("an entry").path();
+        let entry = entry.expect("an entry");
+        // Packages of other languages link to each other, in circles too.
+        let (path, is_folder) = (entry.path(), entry.file_type().expect("its type").is_dir());
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
+        if is_folder && !["target", "node_modules"].contains(&&*name) && !name.starts_with('.') {
             collect(&path, root, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("a source file");
