@@ -110,7 +110,8 @@ impl Golden {
 
     /// The same for events read in any way.
     pub(crate) fn assert_output(&self, committed: Vec<(String, serde_json::Value)>, what: &str) {
-        let by_key = |mut events: Vec<(String, serde_json::Value)>| {
+        let by_key = |events: Vec<(String, serde_json::Value)>| {
+            let mut events: Vec<_> = events.into_iter().map(|(key, value)| (key, plain(value))).collect();
             events.sort_by(|a, b| a.0.cmp(&b.0));
             events
         };
