@@ -94,7 +94,7 @@ impl Golden {
             assert!(name.starts_with("part-") && name.ends_with(".jsonl"), "{what}: {name} was left behind");
             let text = std::fs::read_to_string(file).unwrap();
             assert!(text.ends_with('\n'), "{what}: {name} is cut off");
-            let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap().to_string();
+            let value = |line: &str| plain(serde_json::from_str(line).unwrap()).to_string();
             written.extend(text.lines().map(value));
         }
         let mut expected: Vec<String> = self.expected().into_iter().map(|(_, value)| value.to_string()).collect();
