@@ -191,15 +191,14 @@ fn is_made_by_tools(file: &Path) -> bool {
         || file.to_string_lossy().contains(".new-")
 }
 
-/// All files below a folder.
+/// All files below a folder. Links are not followed: packages link to each other, in circles too.
 fn listed(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files.extend(listed(&path));
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            files.extend(listed(&entry.path()));
         } else {
-            files.push(path);
+            files.push(entry.path());
         }
     }
     files
