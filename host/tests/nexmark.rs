@@ -6,7 +6,7 @@ mod golden;
 #[path = "support/nexmark_reference.rs"]
 mod nexmark_reference;
 
-use golden::{Running, repository, run_to_end, tidemill};
+use golden::{Running, build_operators, repository, run_to_end, tidemill};
 use nexmark_generate::{Options, lines, write_files};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -116,6 +116,7 @@ fn read_parts(folder: &Path) -> Vec<String> {
 
 #[test]
 fn every_query_equals_its_reference_in_order_and_with_late_events() {
+    build_operators();
     for (order, lines) in [("in order", in_order()), ("in disorder", in_disorder())] {
         let world = World::new(lines);
         for query in QUERIES {
@@ -156,6 +157,7 @@ fn files_of_one_source_are_partitions_and_give_the_same() {
 
 #[test]
 fn every_query_survives_kills_at_random_moments() {
+    build_operators();
     let world = World::new(in_disorder());
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let mut kills = 0;
