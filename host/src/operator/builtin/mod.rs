@@ -14,8 +14,8 @@ mod state_access;
 pub mod window;
 
 use super::descriptor::{
-    DESCRIPTOR_VERSION, Descriptor, MetricDescriptor, MetricKind, Port, StateDescriptor, StateKind, TimerDescriptor,
-    Wants,
+    DESCRIPTOR_VERSION, Descriptor, MetricDescriptor, MetricKind, Port, StateDescriptor, StateKind, StateScope,
+    TimerDescriptor, Wants,
 };
 use super::{Context, Failure, Operator, OperatorFactory, SharedFactory};
 use crate::config::builtin::Builtin;
@@ -72,7 +72,7 @@ fn describe(
         outputs: ports(outputs),
         states: states
             .iter()
-            .map(|(name, kind)| StateDescriptor { name: (*name).into(), kind: *kind, ttl: None })
+            .map(|(name, kind)| StateDescriptor { name: (*name).into(), kind: *kind, ttl: None, scope: StateScope::Key })
             .collect(),
         timers: timers.iter().map(|name| TimerDescriptor { name: (*name).into() }).collect(),
         metrics: counters.iter().map(counter).collect(),
