@@ -12,7 +12,7 @@
 //! | `events` | `list` | emits the list, separated by spaces |
 //! | `events` | `take` | the same, and empties it |
 //! | `events` | `write K` | writes entry K, which is not for these events to do |
-//! | end of input | | emits what all see by the key `seen`, and the list by the key `list` |
+//! | end of input | | emits what all see by the key `seen`, and the list by the key `list`; it is emptied |
 
 use tidemill_sdk::prelude::*;
 
@@ -61,7 +61,7 @@ impl Operator for Scopes {
 
     fn close(&mut self) -> Result<()> {
         self.out.emit_at(0, "seen", self.seen()?)?;
-        self.out.emit_at(0, "list", self.list.get()?.join(" "))
+        self.out.emit_at(0, "list", self.list.take()?.join(" "))
     }
 }
 
