@@ -6,6 +6,7 @@ mod condition;
 mod distinct;
 mod fields;
 mod join;
+mod kept;
 mod lookup;
 mod row;
 mod select;
@@ -27,6 +28,7 @@ pub fn factory(builtin: &Builtin) -> SharedFactory {
         Builtin::Select(_) => describe("select", &["in"], &["out"], &[], &[], &[]),
         Builtin::Window(spec) => window::describe(spec),
         Builtin::Join(_) => join::describe(),
+        Builtin::WindowJoin(spec) => window::describe_join(&spec.window),
         Builtin::Lookup(_) => lookup::describe(),
         Builtin::Distinct(_) => distinct::describe(),
     };
@@ -48,6 +50,7 @@ impl OperatorFactory for BuiltinFactory {
             Builtin::Select(spec) => Box::new(select::Select::new(spec)),
             Builtin::Window(spec) => window::operator(spec),
             Builtin::Join(spec) => Box::new(join::Join::new(spec)),
+            Builtin::WindowJoin(spec) => window::over(&spec.window, Box::new(aggregate::Pairs::new(spec))),
             Builtin::Lookup(spec) => Box::new(lookup::Lookup::new(spec)),
             Builtin::Distinct(spec) => Box::new(distinct::Distinct::new(spec)),
         })
