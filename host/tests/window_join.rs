@@ -43,6 +43,7 @@ struct Open {
 }
 
 /// Windows as their definition says: each keeps its events.
+#[derive(Clone)]
 struct Model {
     spec: WindowJoinSpec,
     watermark: i64,
@@ -116,7 +117,9 @@ impl Model {
 enum Step {
     Events(u32, Vec<(i64, u8, i64)>),
     Advance(i64),
-    CommitAndCrash,
+    Commit,
+    /// What was not committed is lost.
+    Crash,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -124,7 +127,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (0u32..2, prop::collection::vec(event, 1..8)).prop_map(|(side, events)| Step::Events(side, events)),
         2 => (-40i64..100).prop_map(Step::Advance),
-        1 => Just(Step::CommitAndCrash),
+        1 => Just(Step::Commit),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -153,6 +157,7 @@ proptest! {
         let mut rig = Rig::new(&Builtin::WindowJoin(spec.clone()));
         rig.timers_per_call = timers_per_call;
         let mut model = Model { spec, watermark: i64::MIN, windows: BTreeMap::new(), out: Vec::new() };
+        let mut committed = model.clone();
         let mut id = 0;
         for step in steps.into_iter().chain([Step::Advance(i64::MAX)]) {
             match &step {
@@ -170,7 +175,14 @@ proptest! {
                     model.watermark = model.watermark.max(*to);
                     rig.advance(model.watermark);
                 }
-                Step::CommitAndCrash => rig.crash_after_commit(),
+                Step::Commit => {
+                    rig.commit();
+                    committed = model.clone();
+                }
+                Step::Crash => {
+                    rig.crash();
+                    model = committed.clone();
+                }
             }
             model.give();
             prop_assert_eq!(sorted(rig.take()), sorted(std::mem::take(&mut model.out)), "{:?}", step);

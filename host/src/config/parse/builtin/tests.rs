@@ -190,11 +190,11 @@ fn mistakes_say_their_place_and_their_mend() {
         ),
         (
             "inputs = [{ from = \"a\" }, { from = \"b\" }]\njoin = { lateness = \"1s\", output = { x = \"left/x\" } }",
-            "\"lateness\" is of a join in windows; write tumbling, sliding or session with it, or remove it",
+            "9:10: \"lateness\" is of a join in windows; write tumbling, sliding or session with it, or remove it",
         ),
         (
             "inputs = [{ from = \"a\" }, { from = \"b\" }]\njoin = { session = \"1s\", within = { after = \"1s\" }, output = { x = \"left/x\" } }",
-            "a join is within windows or within a time of each event; remove one of the two",
+            "9:26: a join is within windows or within a time of each event; remove one of the two",
         ),
         (
             "inputs = [{ from = \"a\" }, { from = \"b\" }]\njoin = { output = { x = \"/x\" } }",
