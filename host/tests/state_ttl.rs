@@ -283,7 +283,8 @@ proptest! {
 #[test]
 fn a_value_of_ten_seconds_is_there_after_nine_and_gone_after_eleven() {
     let ttl = Some(Ttl { ms: 10_000, clock: TtlClock::ProcessingTime, refresh: TtlRefresh::Write });
-    let mut rig = Rig::new(vec![StateDescriptor { name: "v".into(), kind: StateKind::Value, ttl, scope: StateScope::Key }]);
+    let mut rig =
+        Rig::new(vec![StateDescriptor { name: "v".into(), kind: StateKind::Value, ttl, scope: StateScope::Key }]);
     rig.begin(&[]);
     rig.write(0, "k", 0, "x");
     rig.end(true);

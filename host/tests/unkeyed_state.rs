@@ -118,13 +118,25 @@ fn put_rule(state: &mut KeyedState, rule: u8, value: Option<u8>) -> Result<(), t
 #[derive(Clone, Debug)]
 enum Step {
     /// A call of one subtask, kept or rolled back.
-    Append { subtask: usize, count: usize, keep: bool },
-    Clear { subtask: usize },
+    Append {
+        subtask: usize,
+        count: usize,
+        keep: bool,
+    },
+    Clear {
+        subtask: usize,
+    },
     /// A call of every subtask, kept or rolled back.
-    Rule { rule: u8, value: Option<u8>, keep: bool },
+    Rule {
+        rule: u8,
+        value: Option<u8>,
+        keep: bool,
+    },
     Commit,
     /// What is not committed is lost, and the parallelism becomes another.
-    Crash { parallelism: u32 },
+    Crash {
+        parallelism: u32,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -226,6 +238,23 @@ fn elements_are_divided_about_evenly_among_more_subtasks_and_come_in_order_in_fe
 }
 
 #[test]
+fn a_call_that_was_rolled_back_leaves_no_trace_in_where_elements_lie() {
+    let stored = |rolled_back: bool| {
+        let mut rig = Rig::new(1);
+        append(&mut rig.subtasks[0], &[1, 2, 3]);
+        rig.subtasks[0].commit_call();
+        if rolled_back {
+            append(&mut rig.subtasks[0], &[7, 8]);
+            rig.subtasks[0].roll_back_call();
+        }
+        append(&mut rig.subtasks[0], &[4]);
+        rig.commit();
+        rig.blobs
+    };
+    assert_eq!(stored(true), stored(false));
+}
+
+#[test]
 fn a_list_of_many_pages_comes_whole_and_in_order() {
     let mut rig = Rig::new(1);
     for n in 0..1_000 {
@@ -247,7 +276,9 @@ fn broadcast_state_is_written_by_broadcast_events_alone_and_read_by_all() {
         for input in [None, Some(0), Some(7)] {
             subtask.begin_input(input);
             let refused = put_rule(subtask, 1, Some(1)).unwrap_err().to_string();
-            assert!(refused.contains("put on state 1: it is broadcast, so only a call with events of a broadcast input"));
+            assert!(
+                refused.contains("put on state 1: it is broadcast, so only a call with events of a broadcast input")
+            );
             let refused = subtask.clear(RULES, (&empty_keys(1)).into()).unwrap_err().to_string();
             assert!(refused.contains("clear on state 1: it is broadcast"), "{refused}");
             assert!(rules(subtask).is_empty());

@@ -100,7 +100,8 @@ fn assert_pairs(store: &Store, all: &[Event], what: &str) {
     let mut expected = Vec::new();
     for (left, (time, key, _)) in side(all, false) {
         let near = |other: &&Event| other.1 == *key && window(other.0) == window(*time);
-        let rights: Vec<usize> = side(all, true).into_iter().filter(|(_, other)| near(other)).map(|(id, _)| id).collect();
+        let rights: Vec<usize> =
+            side(all, true).into_iter().filter(|(_, other)| near(other)).map(|(id, _)| id).collect();
         let mut result = |right: String| {
             let last = (window(*time) + 1) * WINDOW_MS - 1;
             expected.push((last, key.clone(), format!("{{\"l\":{left},\"r\":{right}}}")));
@@ -142,7 +143,8 @@ fn a_crash_at_any_sync_loses_and_doubles_no_pair() {
                 disk.crash_at_sync(disk.syncs() + 3 + n);
             }
             let parallelism = [1, 3, 2, 4][attempt % 4];
-            let done = store.as_ref().is_some_and(|store| run(store, parallelism).is_ok_and(|summary| summary.finished));
+            let done =
+                store.as_ref().is_some_and(|store| run(store, parallelism).is_ok_and(|summary| summary.finished));
             if done && !disk.crashed() {
                 break;
             }

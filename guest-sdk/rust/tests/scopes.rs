@@ -19,8 +19,10 @@ struct Limits {
 impl Operator for Limits {
     fn process(&mut self, event: &Event<'_>) -> Result<()> {
         let words: Vec<&str> = event.text()?.split(' ').collect();
+        let is_rule = event.is_from(&self.rules);
+        assert!(is_rule || event.is_from(&self.events));
         match words[..] {
-            ["limit", kind, n] => {
+            ["limit", kind, n] if is_rule => {
                 self.limits.insert(&kind.to_string(), &0)?;
                 self.limits.insert(&kind.to_string(), &n.parse()?)
             }

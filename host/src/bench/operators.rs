@@ -3,7 +3,9 @@
 
 use super::error::BenchError;
 use crate::config::pipeline::Limits;
-use crate::operator::descriptor::{DESCRIPTOR_VERSION, Descriptor, Port, StateDescriptor, StateKind, StateScope, Wants};
+use crate::operator::descriptor::{
+    DESCRIPTOR_VERSION, Descriptor, Port, StateDescriptor, StateKind, StateScope, Wants,
+};
 use crate::operator::{Context, Failure, Operator, OperatorFactory, Rejection, SharedFactory, TimerBatch};
 use crate::state::{ColumnView, OptionalColumnView};
 use crate::wasm::component::{BUILT_COMPONENT, load};

@@ -21,6 +21,7 @@ mod own;
 mod scan;
 mod sealed;
 mod shared;
+mod timers;
 pub mod ttl;
 
 pub use column_view::{ColumnView, OptionalColumnView};
@@ -28,11 +29,12 @@ pub use error::StateError;
 pub use overlay::EPOCH_BYTES_MAX;
 pub use scan::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, ScanRange};
 pub use sealed::SealedEpoch;
+pub use timers::CommittedTimer;
 
 pub(crate) use error::shown;
 
+use crate::operator::TimerOp;
 use crate::operator::descriptor::{StateDescriptor, StateKind, StateScope};
-use crate::operator::{TimeDomain, TimerOp};
 use overlay::{Found, Overlay, UndoLog};
 use own::Slots;
 use shared::Shared;
@@ -41,7 +43,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use tidemill_storage::hash::{hash_key, key_group};
 use tidemill_storage::state::{Memory, StateView, Unknown};
-use tidemill_storage::{Column, Epoch, EventTime, OptionalColumn, timer};
+use tidemill_storage::{Epoch, EventTime, OptionalColumn};
 use ttl::Expiry;
 
 /// Keys whose slots are brought near together.
@@ -80,19 +82,6 @@ pub struct KeyedState {
     store_failure: Option<tidemill_storage::Error>,
 }
 
-/// A timer in committed state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommittedTimer<'a> {
-    /// The clock it follows.
-    pub domain: TimeDomain,
-    /// When it is due, ms.
-    pub time: i64,
-    /// Index in the descriptor.
-    pub timer: u32,
-    /// Its key.
-    pub key: &'a [u8],
-}
-
 impl KeyedState {
     /// State on top of what recovery loaded for these key groups. `kinds`: of the descriptor's states, in order.
     pub fn new(
@@ -128,53 +117,6 @@ impl KeyedState {
     /// Takes the timers that the call's writes need, so that what is over will be freed.
     pub fn take_expiry_timers(&mut self) -> Vec<TimerOp> {
         self.expiry.take_timers()
-    }
-
-    /// Such timers are due: deletes what was over by then. `timer`: [`ttl::TIMERS`] and the state.
-    pub fn expire(&mut self, timer: u32, keys: &Column, times: &[i64]) -> Result<(), StateError> {
-        let state = timer.saturating_sub(ttl::TIMERS);
-        let place = Expiry::place_of_timer(state);
-        for (key, time) in keys.iter().zip(times) {
-            let (hash, alive) = (self.locate(state, key)?, self.expiry.alive_at(state, *time));
-            let mut over: Vec<Vec<u8>> = Vec::new();
-            if self.kinds.get(state as usize) == Some(&StateKind::Value) {
-                let mut stored = OptionalColumn::default();
-                self.get_stored(place, (hash, key), &mut stored)?;
-                if stored.get(0).is_some_and(|stored| alive.value(stored).is_none()) {
-                    self.overlay.put_value(&mut self.undo, (hash, place, key), None)?;
-                }
-                continue;
-            }
-            self.walk((hash, place, key), &[], None, |sub_key, stored| {
-                if alive.value(stored).is_none() {
-                    over.push(sub_key.to_vec());
-                }
-                true
-            })?;
-            for sub_key in over {
-                self.overlay.put_sub(&mut self.undo, (hash, place, key), &sub_key, None)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// One stored value into `out`.
-    fn get_stored(
-        &mut self,
-        place: u32,
-        (hash, key): (u64, &[u8]),
-        out: &mut OptionalColumn,
-    ) -> Result<(), StateError> {
-        let fetched;
-        let value = match self.read(hash, place, key, &[]) {
-            Ok(value) => value,
-            Err(Unknown) => {
-                fetched = self.view.fetch(hash, place, key, &[]).map_err(|e| self.read_failed(e))?;
-                fetched.as_deref()
-            }
-        };
-        out.push(value);
-        Ok(())
     }
 
     /// Committed entries only, as far as they are in memory.
@@ -344,45 +286,6 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Stores a timer in the reserved state of its clock; a timer already there stays one.
-    pub fn put_timer(&mut self, domain: TimeDomain, timer: u32, key: &[u8], time: i64) -> Result<(), StateError> {
-        self.write_timer(domain, timer, key, time, Some(&[]))
-    }
-
-    /// Removes a timer; nothing happens when it is not there.
-    pub fn delete_timer(&mut self, domain: TimeDomain, timer: u32, key: &[u8], time: i64) -> Result<(), StateError> {
-        self.write_timer(domain, timer, key, time, None)
-    }
-
-    fn write_timer(
-        &mut self,
-        domain: TimeDomain,
-        timer: u32,
-        key: &[u8],
-        time: i64,
-        value: Option<&[u8]>,
-    ) -> Result<(), StateError> {
-        let state = timer_state(domain);
-        let hash = self.locate(state, key)?;
-        self.call_bytes += key.len() + timer::SUB_KEY_BYTES;
-        self.overlay.put_sub(&mut self.undo, (hash, state, key), &timer::sub_key(time, timer), value)
-    }
-
-    /// Timers of committed state, in no order, all of which the view loads at the start of a run: what a timer service starts from. `Corrupt` for a damaged entry.
-    pub fn timers(&self) -> impl Iterator<Item = tidemill_storage::Result<CommittedTimer<'_>>> {
-        [TimeDomain::EventTime, TimeDomain::ProcessingTime].into_iter().flat_map(|domain| {
-            self.view.memory().entries_of(timer_state(domain)).map(move |entry| {
-                let (time, timer) = timer::decode_sub_key(entry.sub_key)?;
-                Ok(CommittedTimer { domain, time, timer, key: entry.key })
-            })
-        })
-    }
-
-    /// That the key lies in the subtask's key groups; names a timer's clock or a state in the error.
-    pub fn check_timer_key(&self, domain: TimeDomain, key: &[u8]) -> Result<(), StateError> {
-        self.locate(timer_state(domain), key).map(drop)
-    }
-
     /// Keeps the writes of the current call.
     pub fn commit_call(&mut self) {
         self.undo.commit(&self.overlay);
@@ -396,6 +299,7 @@ impl KeyedState {
     pub fn roll_back_call(&mut self) {
         self.undo.roll_back(&mut self.overlay);
         self.expiry.roll_back();
+        self.slots.roll_back();
         self.call_bytes = 0;
         if let Some(shared) = &mut self.shared {
             shared.state.roll_back_call();
@@ -421,7 +325,8 @@ impl KeyedState {
         }
         let overlay = std::mem::replace(&mut self.overlay, self.spare.take().unwrap_or_default());
         self.undo.commit(&self.overlay);
-        let sealed = SealedEpoch { epoch, overlay: Arc::new(overlay), shared: None, max_parallelism: self.max_parallelism };
+        let sealed =
+            SealedEpoch { epoch, overlay: Arc::new(overlay), shared: None, max_parallelism: self.max_parallelism };
         self.sealed.push_back(sealed.clone());
         Some(sealed)
     }
@@ -550,13 +455,6 @@ impl KeyedState {
             (StateKind::List, _) => "use append, scan and clear",
         };
         Err(StateError::WrongKind { call, state, kind: kind_name(kind), mend })
-    }
-}
-
-fn timer_state(domain: TimeDomain) -> u32 {
-    match domain {
-        TimeDomain::EventTime => timer::EVENT_TIME,
-        TimeDomain::ProcessingTime => timer::PROCESSING_TIME,
     }
 }
 

@@ -27,7 +27,7 @@ const SEQUENCE_BYTES: usize = size_of::<u64>();
 pub(super) struct Slots {
     /// h(key) and key, in the order of key groups.
     all: Vec<(u64, [u8; 4])>,
-    /// By place: the next sequence number, at least; a call that was rolled back leaves a gap.
+    /// By place: the next sequence number, where it is known.
     next: BTreeMap<u32, u64>,
 }
 
@@ -46,6 +46,11 @@ impl Slots {
             }
         }
         Slots { all: found.into_values().collect(), next: BTreeMap::new() }
+    }
+
+    /// A call was rolled back: where lists go on is to be looked up again.
+    pub(super) fn roll_back(&mut self) {
+        self.next.clear();
     }
 }
 
@@ -98,6 +103,7 @@ impl KeyedState {
                 self.overlay.clear_key(&mut self.undo, (hash, place, &key))?;
             }
         }
+        self.slots.next.remove(&place);
         Ok(())
     }
 

@@ -118,7 +118,11 @@ impl FlightAlerts {
 
 impl Operator for FlightAlerts {
     fn process(&mut self, event: &Event<'_>) -> Result<()> {
-        if event.is_from(&self.rules) { self.change(event) } else { self.wait(event) }
+        match event {
+            _ if event.is_from(&self.rules) => self.change(event),
+            _ if event.is_from(&self.flights) => self.wait(event),
+            _ => Err(Error::fatal("there is no third input")),
+        }
     }
 
     fn on_timer(&mut self, timer: &Timer<'_>) -> Result<()> {

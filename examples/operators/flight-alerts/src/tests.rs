@@ -32,15 +32,20 @@ fn alerts(harness: &mut Harness<FlightAlerts>) -> Vec<String> {
 #[test]
 fn a_flight_is_judged_by_the_rules_of_its_time_whichever_came_first() {
     let mut harness = harness();
-    harness.send_to(FLIGHTS, [flight(10, "JFK", 100, 1), flight(20, "JFK", 100, 2), flight(30, "JFK", 100, 3)]).unwrap();
     harness
-        .send_to(RULES, [
-            rule(10, r#"{"rule":"a","minutes":100}"#),
-            rule(20, r#"{"rule":"a","minutes":101}"#),
-            rule(5, r#"{"rule":"b","minutes":60,"origin":"LGA"}"#),
-            rule(30, r#"{"rule":"a","minutes":null}"#),
-            rule(30, r#"{"rule":"c","minutes":60,"carrier":"HA"}"#),
-        ])
+        .send_to(FLIGHTS, [flight(10, "JFK", 100, 1), flight(20, "JFK", 100, 2), flight(30, "JFK", 100, 3)])
+        .unwrap();
+    harness
+        .send_to(
+            RULES,
+            [
+                rule(10, r#"{"rule":"a","minutes":100}"#),
+                rule(20, r#"{"rule":"a","minutes":101}"#),
+                rule(5, r#"{"rule":"b","minutes":60,"origin":"LGA"}"#),
+                rule(30, r#"{"rule":"a","minutes":null}"#),
+                rule(30, r#"{"rule":"c","minutes":60,"carrier":"HA"}"#),
+            ],
+        )
         .unwrap();
     harness.replace_instance().unwrap();
     harness.end().unwrap();
@@ -52,11 +57,14 @@ fn a_flight_is_judged_by_the_rules_of_its_time_whichever_came_first() {
 fn a_rule_that_cannot_be_is_refused_and_the_others_hold() {
     let mut harness = harness();
     harness
-        .send_to(RULES, [
-            rule(0, r#"{"rule":"soon","minutes":5}"#),
-            rule(0, r#"{"rule":"odd","minutes":"many"}"#),
-            rule(0, r#"{"rule":"good","minutes":60}"#),
-        ])
+        .send_to(
+            RULES,
+            [
+                rule(0, r#"{"rule":"soon","minutes":5}"#),
+                rule(0, r#"{"rule":"odd","minutes":"many"}"#),
+                rule(0, r#"{"rule":"good","minutes":60}"#),
+            ],
+        )
         .unwrap();
     assert_eq!(harness.dead_letters().len(), 2);
     harness.send_to(FLIGHTS, [flight(1, "JFK", 59, 1), flight(1, "JFK", 60, 2)]).unwrap();

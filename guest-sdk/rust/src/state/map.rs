@@ -172,7 +172,11 @@ impl<K: SubKey, V, C: Codec<V>, S: Scope> Map<K, V, C, S> {
             out.push((sub, C::decode(bytes).map_err(|e| cannot_decode(&self.name, e))?));
             Ok(out.len() < limit)
         };
-        let ranges = [ScanRange { key: Keys::of(S::SCOPE, &self.call).key(key).to_vec(), start: start.clone(), end: end.clone() }];
+        let ranges = [ScanRange {
+            key: Keys::of(S::SCOPE, &self.call).key(key).to_vec(),
+            start: start.clone(),
+            end: end.clone(),
+        }];
         let mut cursor: Option<Vec<u8>> = None;
         let mut more = !entries.cleared && limit > 0;
         while more {

@@ -157,12 +157,8 @@ impl<T, C: Codec<T>, S: WholeScope> Field for Value<T, C, S> {
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {
         let state = opening.take(|next| &mut next.states);
-        let part = opening.part(ValuePart {
-            state,
-            scope: S::SCOPE,
-            slots: RefCell::default(),
-            written: RefCell::default(),
-        });
+        let part =
+            opening.part(ValuePart { state, scope: S::SCOPE, slots: RefCell::default(), written: RefCell::default() });
         Ok(Value { call: opening.call.clone(), part, name: name.to_string(), marker: PhantomData })
     }
 }

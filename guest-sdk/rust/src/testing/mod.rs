@@ -152,11 +152,7 @@ impl<O: Operator> Harness<O> {
     }
 
     /// A call is a transaction: an error drops everything it did.
-    fn transaction<T>(
-        &mut self,
-        input: Option<u32>,
-        call: impl FnOnce(&mut Runner<O>) -> Result<T>,
-    ) -> Result<T> {
+    fn transaction<T>(&mut self, input: Option<u32>, call: impl FnOnce(&mut Runner<O>) -> Result<T>) -> Result<T> {
         self.host.begin(input);
         let outcome = call(&mut self.runner);
         if outcome.is_err() {

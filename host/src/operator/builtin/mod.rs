@@ -75,7 +75,12 @@ fn describe(
         outputs: ports(outputs),
         states: states
             .iter()
-            .map(|(name, kind)| StateDescriptor { name: (*name).into(), kind: *kind, ttl: None, scope: StateScope::Key })
+            .map(|(name, kind)| StateDescriptor {
+                name: (*name).into(),
+                kind: *kind,
+                ttl: None,
+                scope: StateScope::Key,
+            })
             .collect(),
         timers: timers.iter().map(|name| TimerDescriptor { name: (*name).into() }).collect(),
         metrics: counters.iter().map(counter).collect(),

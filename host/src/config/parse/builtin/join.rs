@@ -23,7 +23,8 @@ pub(super) fn read(item: &Item<'_>) -> Result<Builtin, ConfigError> {
         return read_in_windows(item, &table).map(Builtin::WindowJoin);
     }
     if let Some((key, origin)) = table.present(&OF_WINDOWS).first() {
-        let message = format!("{key:?} is of a join in windows; write tumbling, sliding or session with it, or remove it");
+        let message =
+            format!("{key:?} is of a join in windows; write tumbling, sliding or session with it, or remove it");
         return Err(table.source.error(origin, message));
     }
     let interval_ms = match table.get("within") {
@@ -63,9 +64,9 @@ fn read_in_windows(item: &Item<'_>, table: &Table<'_>) -> Result<WindowJoinSpec,
         having: None,
     };
     let conditions = conditions(table)?;
-    let unmatched = [("drop", (false, false)), ("left", (true, false)), ("right", (false, true)), ("both", (true, true))];
-    let (keep_left, keep_right) =
-        table.get("unmatched").map_or(Ok((false, false)), |item| item.word(&unmatched))?;
+    let unmatched =
+        [("drop", (false, false)), ("left", (true, false)), ("right", (false, true)), ("both", (true, true))];
+    let (keep_left, keep_right) = table.get("unmatched").map_or(Ok((false, false)), |item| item.word(&unmatched))?;
     let out = table.need("output", "write output = { name = \"left/name\", other = \"right/other\" }")?;
     let output = output(&out, column)?;
     let fields = output.iter().filter_map(|(_, column)| match column {
