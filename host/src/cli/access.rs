@@ -106,5 +106,5 @@ impl Access {
 
 /// Opens a data directory, making it if need be.
 pub(crate) fn open_store(data_dir: &Path, settings: &Settings) -> Result<Store> {
-    Ok(Store::open(data_dir, job::store_options(settings, &Clock::system()))?)
+    Ok(Store::open(data_dir, job::store_options(settings, &Clock::system())?)?)
 }
