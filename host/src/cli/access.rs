@@ -1,6 +1,7 @@
 //! The data directory of a command: its store, which the command opens itself or which the process that owns it lends,
 //! and the pipelines that run there. `session.rs` holds it for every command.
 
+use super::control::server::ControlServer;
 use super::jobs::Jobs;
 use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
@@ -86,6 +87,18 @@ impl Access {
             }
             None => open_store(&self.data_dir, &Settings::load(None)?),
         }
+    }
+
+    /// For a command that stays: lets others work beside it, as they do beside `run`, until what it gives is dropped. None when
+    /// this is such another one, or when it cannot be: then they are told who has the data directory.
+    pub(crate) fn serve(&self, store: &Store) -> Option<ControlServer> {
+        if self.owned.is_some() {
+            return None;
+        }
+        let owned = Owned { store: store.clone(), jobs: Arc::default() };
+        ControlServer::start(&self.data_dir, owned)
+            .inspect_err(|error| tracing::warn!("no commands beside this one: {error:#}"))
+            .ok()
     }
 
     /// The pipelines that this process runs.

@@ -147,8 +147,11 @@ impl Graph {
                 operator.name, state.name
             )));
         }
-        // What looks at events one by one runs where they come from, like a sink: no event changes its subtask for it.
-        let follows = operator.is_stateless() && operator.parallelism.is_none();
+        // What looks at events one by one runs where they come from, like a sink: no event changes its subtask for it. So does
+        // what is fed by forward edges alone.
+        let stateless = operator.is_stateless();
+        let forward = inputs.iter().all(|input| input.edge == Edge::Forward);
+        let follows = operator.parallelism.is_none() && (stateless || forward);
         let upstream = |r: &PortRef| self.find(&r.node).map(|n| self.nodes[n].parallelism);
         let parallelism = match follows {
             true => inputs.iter().flat_map(|i| &i.from).filter_map(upstream).max().unwrap_or(1),
@@ -158,7 +161,8 @@ impl Graph {
         for (input, spec) in inputs.iter().enumerate() {
             for from in &spec.from {
                 let same = self.find(&from.node).is_some_and(|n| self.nodes[n].parallelism == parallelism);
-                let kind = if follows && spec.edge == Edge::Forward && !same { Edge::Keyed } else { spec.edge };
+                let kind =
+                    if stateless && follows && spec.edge == Edge::Forward && !same { Edge::Keyed } else { spec.edge };
                 self.connect(pipeline, descriptors, from, node, input as u32, kind)?;
             }
         }
