@@ -4,6 +4,7 @@
 use super::JobError;
 use crate::config::pipeline::{Edge, InputSpec, Pipeline, PortRef};
 use crate::operator::Descriptor;
+use crate::operator::descriptor::StateScope;
 
 /// Which part of the pipeline file a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +135,16 @@ impl Graph {
                 names.len(),
                 names.join(", "),
                 inputs.len()
+            )));
+        }
+        let shared = descriptor.states.iter().find(|state| state.scope == StateScope::Broadcast);
+        if let Some(state) = shared
+            && !inputs.iter().any(|input| input.edge == Edge::Broadcast)
+        {
+            return Err(JobError::Invalid(format!(
+                "operator {}: its state {} is broadcast, and only events of a broadcast input may write it, but it has none; \
+                 write edge = \"broadcast\" beside the input that it is to come from",
+                operator.name, state.name
             )));
         }
         // What looks at events one by one runs where they come from, like a sink: no event changes its subtask for it. So does

@@ -3,7 +3,7 @@
 
 use super::record::{Record, of_columns};
 use crate::column::{BatchRef, Columns, ColumnsRef, OptionalColumns, OptionalColumnsRef, push_i64, push_u32, read_i64};
-use crate::descriptor::{Descriptor, StateKind};
+use crate::descriptor::{Descriptor, State, StateKind, StateScope};
 use crate::host::{Host, Page, ScanRange, Subtask, TimeDomain};
 use crate::runner::Fired;
 use std::cell::RefCell;
@@ -48,7 +48,11 @@ struct Contents {
 struct Inner {
     now: Contents,
     before: Contents,
-    kinds: Option<Vec<StateKind>>,
+    states: Option<Vec<State>>,
+    /// Inputs whose edge is `broadcast`.
+    broadcast: BTreeSet<u32>,
+    /// Of the call, if it is one with events.
+    input: Option<u32>,
     calls: Calls,
     clock_ms: i64,
 }
@@ -59,11 +63,17 @@ pub(super) struct MemoryHost(RefCell<Inner>);
 
 impl MemoryHost {
     pub(super) fn declare(&self, descriptor: &Descriptor) {
-        self.0.borrow_mut().kinds = Some(descriptor.states.iter().map(|state| state.kind).collect());
+        self.0.borrow_mut().states = Some(descriptor.states.clone());
     }
 
-    pub(super) fn begin(&self) {
+    pub(super) fn broadcast(&self, input: u32) {
+        self.0.borrow_mut().broadcast.insert(input);
+    }
+
+    /// A call begins, with events of an input or without.
+    pub(super) fn begin(&self, input: Option<u32>) {
         let inner = &mut *self.0.borrow_mut();
+        inner.input = input;
         inner.before = inner.now.clone();
     }
 
@@ -150,15 +160,26 @@ impl MemoryHost {
 }
 
 impl Inner {
-    fn check(&self, state: u32, wanted: &[StateKind], call: &str) {
-        let kinds = self.kinds.as_deref().unwrap_or_default();
-        let kind = kinds.get(state as usize);
+    fn check(&self, state: u32, wanted: &[StateKind], call: &str) -> StateKind {
+        let states = self.states.as_deref().unwrap_or_default();
+        let kind = states.get(state as usize).map(|state| state.kind);
         assert!(
-            kind.is_some_and(|kind| wanted.contains(kind)),
+            kind.is_some_and(|kind| wanted.contains(&kind)),
             "trap: state.{call} on state {state}, which is {kind:?}; it needs one of {wanted:?}"
         );
+        let scope = states[state as usize].scope;
+        assert!(
+            scope != StateScope::Broadcast
+                || ["get", "scan"].contains(&call)
+                || self.input.is_some_and(|input| self.broadcast.contains(&input)),
+            "trap: state.{call} on state {state}: it is broadcast, so only a call with events of a broadcast input may write \
+             it; say which inputs are with `Harness::broadcast`"
+        );
+        states[state as usize].kind
     }
 }
+
+const ALL: [StateKind; 3] = [StateKind::Value, StateKind::Map, StateKind::List];
 
 fn kinds_of(subkeys: Option<ColumnsRef<'_>>) -> &'static [StateKind] {
     if subkeys.is_some() { &[StateKind::Map] } else { &[StateKind::Value] }
@@ -207,6 +228,7 @@ impl Host for MemoryHost {
 
     fn clear(&self, state: u32, keys: ColumnsRef<'_>) {
         let inner = &mut *self.0.borrow_mut();
+        inner.check(state, &ALL, "clear");
         inner.calls.clear += 1;
         for i in 0..keys.len() {
             inner.now.state.remove(&(state, keys.get(i).to_vec()));
@@ -215,9 +237,8 @@ impl Host for MemoryHost {
 
     fn scan(&self, state: u32, ranges: &[ScanRange], limit: u32, cursor: Option<&[u8]>) -> Page {
         let inner = &mut *self.0.borrow_mut();
-        inner.check(state, &[StateKind::Map, StateKind::List], "scan");
+        let listed = inner.check(state, &[StateKind::Map, StateKind::List], "scan") == StateKind::List;
         inner.calls.scan += 1;
-        let listed = inner.kinds.as_deref().unwrap_or_default().get(state as usize) == Some(&StateKind::List);
         let mut all = Vec::new();
         for (r, range) in ranges.iter().enumerate() {
             let Some(entries) = inner.now.state.get(&(state, range.key.clone())) else { continue };

@@ -23,6 +23,9 @@ pub(super) struct Case {
     /// The operator's configuration.
     #[serde(default)]
     pub(super) config: BTreeMap<String, toml::Value>,
+    /// Inputs whose edge is `broadcast`: their events may write broadcast state.
+    #[serde(default)]
+    pub(super) broadcast: Vec<String>,
     /// What happens, in order.
     #[serde(default)]
     pub(super) step: Vec<Step>,
