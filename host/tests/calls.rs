@@ -276,7 +276,7 @@ fn a_service_that_hangs_holds_up_no_barrier_and_its_source_waits() {
         let service = Service::start(|seen, _| Reply::ok(id_of(seen).to_string()));
         service.hold();
         let store = open();
-        feed(&store, "test/in", 4, &numbered(30_000));
+        feed(&store, "test/in", 4, &numbered(12_000));
         feed(&store, "test/other", 1, &[]);
         let (handle, _) = start(&store, &two_branches(&service, parallelism)).unwrap();
         wait_until(&handle, || service.at_once() == 4 * parallelism as usize);
@@ -295,11 +295,11 @@ fn a_service_that_hangs_holds_up_no_barrier_and_its_source_waits() {
         assert!(read_all(&store, "test/out").is_empty());
         // It goes on by itself as soon as the service does.
         service.release();
-        wait_until(&handle, || read_all(&store, "test/out").len() == 30_000);
+        wait_until(&handle, || read_all(&store, "test/out").len() == 12_000);
         handle.stop();
         handle.wait().unwrap();
         let ids: BTreeSet<String> = read_all(&store, "test/out").into_iter().map(|(_, _, value)| value).collect();
-        assert_eq!(ids.len(), 30_000);
+        assert_eq!(ids.len(), 12_000);
         assert!(service.most() <= 4 * parallelism as usize);
     }
 }

@@ -17,7 +17,7 @@ mod tidemill;
 use ::tidemill::job::RunSummary;
 use ::tidemill_storage::fault::FaultDisk;
 use ::tidemill_storage::{Store, StoreOptions};
-use calls::{feed, numbered, start, wait_until};
+use calls::{Item, feed, numbered, start, wait_until};
 use native::read_all;
 use service::{Reply, Service};
 use std::collections::BTreeMap;
@@ -51,6 +51,10 @@ watermark = {{ out_of_orderness = \"50ms\" }}
 [operators.ask]
 input = \"in\"
 call = {{ url = \"{}\", method = \"GET\", order = \"{order}\", capacity = {capacity} }}
+[operators.behind]
+component = \"recorder.wasm\"
+input = \"ask\"
+parallelism = 1
 [sinks.out]
 input = \"ask\"
 stream = \"test/out\"
@@ -136,9 +140,17 @@ fn a_stop_keeps_what_is_under_way_and_the_next_run_asks_again_once() {
         let asked = service.seen();
         assert_eq!(asked.len(), 6 * before as usize, "{what}");
         service.release();
-        let (handle, _) = start(&store, &toml(&service, after, order, 6)).unwrap();
+        let (handle, records) = start(&store, &toml(&service, after, order, 6)).unwrap();
         assert!(handle.wait().unwrap().finished, "{what}");
         assert_once(&store, EVENTS, order == "ordered", &what);
+        let mut watermark = i64::MIN;
+        for item in records[0].lock().unwrap().iter() {
+            match item {
+                Item::Watermark(next) => watermark = *next,
+                Item::Event(time, ..) => assert!(*time > watermark, "{what}: a result at {time} is late at {watermark}"),
+            }
+        }
+        assert_eq!(watermark, i64::MAX, "{what}");
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         service.seen().into_iter().for_each(|seen| *times.entry(seen.what).or_default() += 1);
         assert_eq!(times.len(), EVENTS, "{what}");

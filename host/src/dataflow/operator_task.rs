@@ -187,6 +187,8 @@ impl OperatorNode {
     pub fn outside(&mut self, work: OutsideWork, env: &mut CallEnv<'_>) -> Result<Called, TaskFailure> {
         match work {
             OutsideWork::Watermark(watermark) => {
+                env.control.mark_dirty();
+                self.watermark = self.watermark.max(watermark);
                 self.passed = watermark;
                 self.counters.watermark.fetch_max(watermark.0, Ordering::Relaxed);
                 Ok(Called::Done(Vec::new()))
@@ -270,6 +272,10 @@ impl OperatorNode {
 
     /// The watermark moved: one batch of due timers a call, then `on-watermark` if wanted, then done.
     pub fn advance(&mut self, watermark: EventTime, env: &mut CallEnv<'_>) -> Result<Called, TaskFailure> {
+        // A checkpoint's events may have come under a watermark that upstream has not reached again.
+        if watermark < self.passed {
+            return Ok(Called::Held);
+        }
         self.watermark = self.watermark.max(watermark);
         if let Some(called) = self.fire(TimeDomain::EventTime, self.watermark.0, env)? {
             return Ok(called);

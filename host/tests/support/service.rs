@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -40,6 +41,8 @@ type Behaviour = dyn Fn(&Seen, usize) -> Reply + Send + Sync;
 struct Shared {
     behaviour: Box<Behaviour>,
     seen: Mutex<Vec<Seen>>,
+    /// How often each request came.
+    times: Mutex<HashMap<(String, String), usize>>,
     at_once: AtomicUsize,
     most: AtomicUsize,
     is_held: Mutex<bool>,
@@ -61,6 +64,7 @@ impl Service {
         let shared = Arc::new(Shared {
             behaviour: Box::new(behaviour),
             seen: Mutex::default(),
+            times: Mutex::default(),
             at_once: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             is_held: Mutex::new(false),
@@ -150,11 +154,12 @@ impl Shared {
     }
 
     fn answer(&self, request: &Seen) -> Reply {
+        self.seen.lock().unwrap().push(request.clone());
         let before = {
-            let mut seen = self.seen.lock().unwrap();
-            let before = seen.iter().filter(|s| (&s.what, &s.body) == (&request.what, &request.body)).count();
-            seen.push(request.clone());
-            before
+            let mut times = self.times.lock().unwrap();
+            let times = times.entry((request.what.clone(), request.body.clone())).or_default();
+            *times += 1;
+            *times - 1
         };
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
