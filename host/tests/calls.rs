@@ -133,7 +133,8 @@ fn the_service_gets_as_many_requests_at_once_as_capacity_says_and_the_event_as_b
         "call = {{ url = \"{}\", capacity = 9, headers = {{ X-Who = \"me\", X-Path = {{ env = \"PATH\" }} }} }}",
         service.url("/echo?k={key}")
     );
-    let toml = format!("{SOURCE}[operators.ask]\ninput = \"in\"\n{call}\n[sinks.out]\ninput = \"ask\"\nstream = \"test/out\"");
+    let toml =
+        format!("{SOURCE}[operators.ask]\ninput = \"in\"\n{call}\n[sinks.out]\ninput = \"ask\"\nstream = \"test/out\"");
     let (handle, _) = start(&store, &toml).unwrap();
     wait_until(&handle, || service.at_once() == 9);
     service.release();
@@ -173,7 +174,8 @@ fn what_may_pass_is_tried_again_and_what_does_not_becomes_a_dead_letter() {
         "call = {{ url = \"{}\", method = \"PUT\", timeout = \"100ms\", retries = 2, backoff = \"1ms\", answer_limit = \"100B\" }}",
         service.url("/x/{/id}")
     );
-    let toml = format!("{SOURCE}[operators.ask]\ninput = \"in\"\n{call}\n[sinks.out]\ninput = \"ask\"\nstream = \"test/out\"");
+    let toml =
+        format!("{SOURCE}[operators.ask]\ninput = \"in\"\n{call}\n[sinks.out]\ninput = \"ask\"\nstream = \"test/out\"");
     let summary = start(&store, &toml).unwrap().0.wait().unwrap();
     assert_eq!((summary.finished, summary.restarts), (true, 0));
     let out: Vec<String> = read_all(&store, "test/out").into_iter().map(|(_, _, value)| value).collect();
@@ -205,8 +207,7 @@ fn reasons(store: &Store) -> Vec<String> {
     let info = store.stream(&tidemill_storage::StreamName::new("asking/dead-letters").unwrap()).unwrap().unwrap();
     let segment = &info.segments[0];
     let (stream, generation) = (info.stream.id, info.stream.generation);
-    let mut position =
-        tidemill_storage::Position { stream, generation, segment: segment.id, offset: segment.head };
+    let mut position = tidemill_storage::Position { stream, generation, segment: segment.id, offset: segment.head };
     let mut reasons = Vec::new();
     while position.offset < segment.tail {
         let read = store.read(position, 1 << 20).unwrap();
@@ -231,7 +232,8 @@ fn with_on_error_restart_the_run_goes_back_to_its_checkpoint_and_asks_again() {
     let store = open();
     feed(&store, "test/in", 1, &numbered(40));
     let call = format!("call = {{ url = \"{}\", on_error = \"restart\" }}", service.url("/x/{/id}"));
-    let toml = format!("{SOURCE}[operators.ask]\ninput = \"in\"\n{call}\n[sinks.out]\ninput = \"ask\"\nstream = \"test/out\"");
+    let toml =
+        format!("{SOURCE}[operators.ask]\ninput = \"in\"\n{call}\n[sinks.out]\ninput = \"ask\"\nstream = \"test/out\"");
     let summary = start(&store, &toml).unwrap().0.wait().unwrap();
     assert_eq!((summary.finished, summary.restarts), (true, 2));
     let out: Vec<String> = read_all(&store, "test/out").into_iter().map(|(_, _, value)| value).collect();

@@ -147,7 +147,9 @@ fn a_stop_keeps_what_is_under_way_and_the_next_run_asks_again_once() {
         for item in records[0].lock().unwrap().iter() {
             match item {
                 Item::Watermark(next) => watermark = *next,
-                Item::Event(time, ..) => assert!(*time > watermark, "{what}: a result at {time} is late at {watermark}"),
+                Item::Event(time, ..) => {
+                    assert!(*time > watermark, "{what}: a result at {time} is late at {watermark}")
+                }
             }
         }
         assert_eq!(watermark, i64::MAX, "{what}");

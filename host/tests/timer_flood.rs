@@ -248,15 +248,7 @@ fn source(from: Option<&PartitionPosition>) -> Head {
     let partition = SourcePartition::new("in", "p".into(), Box::new(reader), kind, from, Arc::default());
     let spec = WatermarkSpec { kind, idle_after_ms: None, emit: Emit::PerBatch, align: None };
     let limits = ReadLimits { events: READ as usize, bytes: 1 << 30 };
-    Head::Source(Box::new(SourceHead::new(
-        "in".into(),
-        vec![partition],
-        &spec,
-        None,
-        limits,
-        Epoch(1),
-        Arc::default(),
-    )))
+    Head::Source(Box::new(SourceHead::new("in".into(), vec![partition], &spec, None, limits, Epoch(1), Arc::default())))
 }
 
 #[test]

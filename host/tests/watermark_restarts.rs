@@ -144,7 +144,9 @@ fn a_source_that_ended_before_the_restart_holds_nobody_up() {
         wait_until(&handle, || records[0].lock().unwrap().contains(&Item::Watermark(99)));
         let ended = || {
             let newest = store.checkpoints("union").unwrap();
-            newest.first().is_some_and(|newest| newest.record.sources["short"].values().all(|partition| partition.ended))
+            newest
+                .first()
+                .is_some_and(|newest| newest.record.sources["short"].values().all(|partition| partition.ended))
         };
         wait_until(&handle, ended);
         handle.stop();

@@ -103,7 +103,8 @@ impl Graph {
             fed[behind] = self.edges.iter().any(|edge| edge.to == behind && fed[edge.from]);
         }
         let operator = |(_, node): &(usize, &GraphNode)| matches!(node.kind, NodeKind::Operator(_));
-        let fed: Vec<usize> = self.nodes.iter().enumerate().filter(operator).map(|(i, _)| i).filter(|i| fed[*i]).collect();
+        let fed: Vec<usize> =
+            self.nodes.iter().enumerate().filter(operator).map(|(i, _)| i).filter(|i| fed[*i]).collect();
         fed.into_iter()
     }
 

@@ -93,7 +93,15 @@ pub fn build(job: &JobParts, run: &RunParts<'_>) -> Result<Vec<Box<dyn Task>>, J
     let mut tasks: Vec<Box<dyn Task>> = Vec::with_capacity(job.plan.tasks);
     for (chain_index, chain) in job.plan.chains.iter().enumerate() {
         for subtask in 0..chain.parallelism {
-            let parts = TaskBuilder { job, run, groups: &groups, pressures: &pressures, chain_index, subtask, edges: Vec::new() };
+            let parts = TaskBuilder {
+                job,
+                run,
+                groups: &groups,
+                pressures: &pressures,
+                chain_index,
+                subtask,
+                edges: Vec::new(),
+            };
             let receivers = channels.receivers.remove(&(chain_index, subtask)).unwrap_or_default();
             let parts = parts.build(&mut channels, receivers, &partitions, &dead_letters)?;
             tasks.push(Box::new(ChainTask::new(parts, run.control.clone(), run.report.clone(), run.clock.clone())));
@@ -245,8 +253,8 @@ impl TaskBuilder<'_> {
                 let operator = factory.create(&mut context).map_err(|f| open_failure(&name, &f))?;
                 let watermark = self.restored_watermark(&name);
                 let failed = |failure| JobError::Failed { failure, advice: "the committed state is kept".into() };
-                let mut operator =
-                    OperatorNode::new(name, operator, descriptor, context, subtask, watermark, counters).map_err(failed)?;
+                let mut operator = OperatorNode::new(name, operator, descriptor, context, subtask, watermark, counters)
+                    .map_err(failed)?;
                 let task = self.job.plan.chains[self.chain_index].first_task + self.subtask as usize;
                 let waker = self.run.executor.waker(task);
                 operator.resume(Arc::new(move || waker.wake()), self.pressures[node].clone()).map_err(failed)?;

@@ -70,9 +70,7 @@ pub(super) fn read(item: &Item<'_>) -> Result<CallSpec, ConfigError> {
         headers: table.get("headers").map_or(Ok(Vec::new()), |item| headers(&item))?,
         timeout_ms: some_ms("timeout", TIMEOUT_MS)?,
         capacity: table.get("capacity").map_or(Ok(CAPACITY), |item| item.count(1..=CAPACITY_MAX))?,
-        ordered: table
-            .get("order")
-            .map_or(Ok(true), |item| item.word(&[("ordered", true), ("unordered", false)]))?,
+        ordered: table.get("order").map_or(Ok(true), |item| item.word(&[("ordered", true), ("unordered", false)]))?,
         retries: table.get("retries").map_or(Ok(RETRIES), |item| item.count(0..=RETRIES_MAX))?,
         backoff_ms,
         backoff_max_ms,
@@ -101,7 +99,9 @@ fn url(item: &Item<'_>) -> Result<Vec<UrlPart>, ConfigError> {
     let text = item.text()?;
     let wrong = |what: String| item.error(format!("{}: {what}", item.path));
     if !text.starts_with("http://") && !text.starts_with("https://") {
-        return Err(wrong(format!("{text:?} is no address of a service; write \"https://host/path\" or \"http://...\"")));
+        return Err(wrong(format!(
+            "{text:?} is no address of a service; write \"https://host/path\" or \"http://...\""
+        )));
     }
     let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
     while let Some((before, from)) = rest.split_once('{') {
@@ -131,7 +131,9 @@ fn url(item: &Item<'_>) -> Result<Vec<UrlPart>, ConfigError> {
     let host = plain.split_once("://").map_or("", |(_, host)| host);
     let host = host.split(['/', '?', '#']).next().unwrap_or_default();
     if host.contains('@') {
-        return Err(wrong("a name and password do not belong into an address; write a header with { env = \"NAME\" }".into()));
+        return Err(wrong(
+            "a name and password do not belong into an address; write a header with { env = \"NAME\" }".into(),
+        ));
     }
     if plain.contains('#') {
         return Err(wrong("a '#' and what is behind it never reach a service; leave it out".into()));
@@ -166,7 +168,9 @@ fn headers(item: &Item<'_>) -> Result<Vec<(String, HeaderValue)>, ConfigError> {
             Err(_) => {
                 let text = value.text()?;
                 if reqwest::header::HeaderValue::from_str(text).is_err() {
-                    return Err(value.error(format!("{} has signs that no header may hold; write plain text", value.path)));
+                    return Err(
+                        value.error(format!("{} has signs that no header may hold; write plain text", value.path))
+                    );
                 }
                 HeaderValue::Text(text.to_string())
             }

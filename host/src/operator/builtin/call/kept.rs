@@ -25,7 +25,21 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn new(time: i64, watermark: i64, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[u8]) -> Kept {
-        Kept { time, watermark, key: key.map(Box::from), value: value.map(Bytes::copy_from_slice), headers: headers.into() }
+        Kept {
+            time,
+            watermark,
+            key: key.map(Box::from),
+            value: value.map(Bytes::copy_from_slice),
+            headers: headers.into(),
+        }
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let length = |bytes: Option<usize>| bytes.unwrap_or(0);
+        length(self.key.as_ref().map(|key| key.len()))
+            + length(self.value.as_ref().map(Bytes::len))
+            + self.headers.len()
     }
 
     /// Writes it over what `out` holds.

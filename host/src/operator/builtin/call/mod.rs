@@ -36,6 +36,8 @@ const IN_FLIGHT: u32 = 0;
 const ANSWERED: u32 = 0;
 const FAILED: u32 = 1;
 const RETRIED: u32 = 2;
+/// With so much in memory it takes no more, however few events that is.
+const TAKEN_BYTES: usize = 64 << 20;
 /// Results of one call at most.
 const RESULTS_MAX: usize = 2_048;
 /// A call gives no more results past this size.
@@ -47,6 +49,8 @@ pub(super) struct Call {
     requests: Requests,
     line: Line,
     taken: BTreeMap<u64, Taken>,
+    /// Of `taken`, bytes.
+    taken_bytes: usize,
     /// Of `taken`: those with an outcome.
     answered: BTreeSet<u64>,
     /// Of `taken`: how many are issued. They are the first ones.
@@ -83,6 +87,7 @@ impl Call {
             line: Line::open(spec)?,
             spec: spec.clone(),
             taken: BTreeMap::new(),
+            taken_bytes: 0,
             answered: BTreeSet::new(),
             issued: 0,
             next_issued: 0,
@@ -94,6 +99,7 @@ impl Call {
     }
 
     fn add(&mut self, number: u64, event: Kept, url: Result<String, String>) {
+        self.taken_bytes += event.bytes();
         self.taken.insert(self.next, Taken { number, event, url, outcome: None });
         self.next += 1;
     }
@@ -231,11 +237,11 @@ impl Operator for Call {
 
     fn outside(&self) -> Outside {
         let front = self.taken.first_key_value();
-        let ready = !self.line.is_quiet()
-            || front.is_some_and(|(_, front)| self.next_result(front.event.watermark).is_some());
+        let ready =
+            !self.line.is_quiet() || front.is_some_and(|(_, front)| self.next_result(front.event.watermark).is_some());
         Outside {
             ready,
-            full: self.taken.len() >= self.spec.capacity as usize,
+            full: self.taken.len() >= self.spec.capacity as usize || self.taken_bytes >= TAKEN_BYTES,
             waiting: front.map(|(_, front)| EventTime(front.event.watermark)),
         }
     }
@@ -260,6 +266,7 @@ impl Operator for Call {
         {
             self.answered.remove(&id);
             self.issued -= 1;
+            self.taken_bytes -= event.bytes();
             let key = event.key.as_deref().unwrap_or_default();
             puts.push(key, &number.to_be_bytes(), None);
             self.count_out(key, context);
@@ -286,9 +293,7 @@ impl Operator for Call {
             }
         }
         puts.write(context, CALLS)?;
-        for (metric, amount) in
-            [(ANSWERED, answered), (FAILED, refused.rejections.len() as u64), (RETRIED, retried)]
-        {
+        for (metric, amount) in [(ANSWERED, answered), (FAILED, refused.rejections.len() as u64), (RETRIED, retried)] {
             if amount > 0 {
                 context.metrics.push(MetricOp::Add(metric, amount));
             }

@@ -92,9 +92,9 @@ impl Requests {
     }
 }
 
-/// An answer as JSON: as it stands if it is some, else as a string; nothing is null.
+/// An answer as JSON, without white space around it: as it stands if it is some, else as a string; nothing is null.
 fn push_answer(answer: &[u8], out: &mut Vec<u8>) {
-    match answer {
+    match answer.trim_ascii() {
         b"" => out.extend_from_slice(b"null"),
         answer => push_json(answer, out),
     }
@@ -179,7 +179,7 @@ mod tests {
         let mut requests = requests(&[text("http://h/")], Some("a"));
         for (value, answer, expected) in [
             ("{}", "1", r#"{"a":1}"#),
-            (" { } ", "[2]", r#" {"a":[2]}"#),
+            (" { } ", " [2]\n", r#" {"a":[2]}"#),
             (r#"{"b":1}"#, "text", r#"{"b":1,"a":"text"}"#),
             (r#"{"a":null,"b":1}"#, "", r#"{"a":null,"b":1}"#),
             (r#"{"b":1, "a": {"x":2}}"#, "3", r#"{"b":1, "a": 3}"#),

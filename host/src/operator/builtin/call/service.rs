@@ -82,8 +82,9 @@ impl Line {
         let caller = Arc::new(Caller::new(spec)?);
         let mailbox = Arc::new(Mailbox::default());
         let (requests, incoming) = unbounded_channel();
-        let no_thread = |e: std::io::Error| {
-            Failure::Trap { message: format!("there is no thread for its calls: {e}"), backtrace: String::new() }
+        let no_thread = |e: std::io::Error| Failure::Trap {
+            message: format!("there is no thread for its calls: {e}"),
+            backtrace: String::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
         let (line_mailbox, has_body) = (mailbox.clone(), caller.has_body());
@@ -170,7 +171,9 @@ impl Caller {
             let text = match value {
                 HeaderValue::Text(text) => text.clone(),
                 HeaderValue::Env(variable) => std::env::var(variable).map_err(|_| {
-                    Failure::Fatal(format!("environment variable {variable}, the header {name:?}, is not set; set it"))
+                    Failure::Fatal(format!(
+                        "environment variable {variable}, which header {name:?} asks for, is not set; set it and run again"
+                    ))
                 })?,
             };
             let name = reqwest::header::HeaderName::from_bytes(name.as_bytes())
