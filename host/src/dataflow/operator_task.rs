@@ -217,7 +217,7 @@ impl OperatorNode {
         }
     }
 
-    /// Silence upstream, or its end: whether downstream may know now. A node with results to come is neither silent nor done.
+    /// Upstream is silent, or speaks again: whether downstream may know now. A node with results to come is not silent.
     pub fn silence(&mut self, idle: bool) -> Called {
         let waits = self.waits();
         match (idle, waits) {

@@ -1,5 +1,5 @@
 //! The line to a service: one thread with an asynchronous runtime that sends requests, tries them again, and puts answers into a
-//! mailbox that wakes the operator's task. Here, and nowhere else in the host, are tokio and an HTTP client.
+//! mailbox that wakes the operator's task. The HTTP client is here and nowhere else in the host.
 //!
 //! Dropping the line ends the thread and whatever is open; nobody waits for that.
 
