@@ -102,6 +102,20 @@ fn only_the_wasm_module_names_wasmtime() {
     nobody("only host/src/wasm may name wasmtime", naming("wasmtime", &["host/src/wasm"]));
 }
 
+/// The dataflow knows no async: what waits for the outside does so on threads of its own, in these files.
+#[test]
+fn only_what_talks_to_the_outside_names_an_async_runtime_and_only_calls_an_http_client() {
+    const CALLS: &str = "host/src/operator/builtin/call/service.rs";
+    let runtimes = [CALLS, "host/src/remote_tier.rs"];
+    let tokio = naming("tokio", &["host/src/cli/control", "host/tests"]);
+    let tokio = tokio.into_iter().filter(|path| !runtimes.contains(&path.as_str()));
+    nobody("only cli/control, remote_tier.rs and the calls' service.rs may name tokio", tokio);
+    // The parser asks it whether an address is one, `request.rs` how one is sent.
+    let clients = [CALLS, "host/src/operator/builtin/call/request.rs", "host/src/config/parse/builtin/call.rs"];
+    let reqwest = naming("reqwest", &["host/tests"]);
+    nobody("only calls may name reqwest", reqwest.into_iter().filter(|path| !clients.contains(&path.as_str())));
+}
+
 #[test]
 fn only_the_command_line_names_clap_and_prints() {
     nobody("only host/src/cli may name clap", naming("clap", &["host/src/cli"]));

@@ -1,5 +1,9 @@
 //! A whole job over a disk that fails: whatever commit fails, and at whichever sync the machine crashes, the output
 //! holds every result exactly once, state and timers included. In process, with a native operator.
+//!
+//! W-19 of the reference (FLINK-40517): when a recovery joined channels, the watermark of one was taken for that of all, and events
+//! were lost as late without a word. The operator here fails if an event of the model is late, at any parallelism
+//! before and after the crash (`a_crash_at_any_sync_loses_and_doubles_nothing_even_when_resumed_at_another_parallelism`).
 
 #[path = "support/native.rs"]
 mod native;

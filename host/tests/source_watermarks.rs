@@ -1,5 +1,18 @@
 //! What a source gives out as time: watermarks per partition, lateness by event, idleness that counts only time in which the
-//! partition was asked, and partitions that wait for each other. Readers give what the tests put into them.
+//! partition was asked, and partitions that wait for each other. Readers give what the tests put into them. Stories of
+//! the reference:
+//!
+//! W-12 (FLINK-40475): a source's "active" was sent behind its watermark, and the watermark was lost to those who took it for
+//! idle (`a_source_that_comes_back_says_so_before_its_events`).
+//!
+//! W-13 (FLINK-40504, FLINK-22926): a source came back with a watermark at or behind the one it had left with, stayed idle, and its
+//! events were dropped as late. Any event makes it active (`a_source_that_comes_back_behind_what_it_said_is_active_all_the_same`).
+//!
+//! W-15 (FLINK-35886, 36751, 40234, 40093): idleness was declared while nobody asked the source: back-pressure, alignment, a busy operator
+//! (`a_partition_that_nobody_asks_does_not_fall_idle`; for operators that wait for a service, `calls.rs`).
+//!
+//! W-17 (FLINK-37399): progress was announced every second, so that sources that wait for each other caught up by no more than the
+//! drift a second. Here what one notes the others see at once (`catching_up_in_step_takes_no_announcement`).
 
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -115,6 +128,45 @@ fn a_source_that_comes_back_says_so_before_its_events() {
     rig.end(0);
     assert_eq!(rig.poll(80), ["wm end", "end"], "the end of time once, behind everything");
     assert!(rig.poll(90).is_empty());
+}
+
+#[test]
+fn a_source_that_comes_back_behind_what_it_said_is_active_all_the_same() {
+    let mut rig = Rig::new(1, &spec(0, Emit::PerBatch, Some(50)), 16, None);
+    rig.give(0, &[100]);
+    assert_eq!(rig.poll(0), ["[100]", "wm 99"]);
+    assert!(rig.poll(10).is_empty());
+    assert_eq!(rig.poll(60), ["idle"]);
+    rig.give(0, &[20]);
+    assert_eq!(rig.poll(70), ["active", "[20]"], "no watermark to tell of, and not idle");
+    assert!(rig.poll(80).is_empty());
+    assert_eq!(rig.poll(130), ["idle"], "silent again, its time begins anew");
+    rig.give(0, &[20]);
+    assert_eq!(rig.poll(140), ["active", "[20]"]);
+}
+
+#[test]
+fn catching_up_in_step_takes_no_announcement() {
+    let group = Arc::new(AlignmentGroup::default());
+    let align = || WatermarkSpec {
+        align: Some(AlignSpec { group: "g".into(), drift_ms: 30 }),
+        ..spec(0, Emit::PerBatch, None)
+    };
+    let mut sources = [(); 2].map(|()| Rig::new(1, &align(), 1, Some(group.clone())));
+    let times: Vec<i64> = (0..10_000).map(|i| i * 10).collect();
+    for source in &mut sources {
+        source.give(0, &[1]);
+        source.poll(0); // until both have a watermark, nobody waits
+    }
+    sources.iter().for_each(|source| source.give(0, &times));
+    // 100 s of events, 30 ms of drift, and a clock that stands still: each hears at once how far the other is.
+    let mut rounds = 0;
+    while sources.iter().any(|source| !source.partitions[0].lock().unwrap().is_empty()) {
+        sources.iter_mut().for_each(|source| drop(source.poll(0)));
+        rounds += 1;
+        assert!(rounds < 10_000, "they stand still");
+    }
+    assert!(rounds > 1_000, "they did wait for each other: {rounds}");
 }
 
 #[test]

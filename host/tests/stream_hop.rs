@@ -1,5 +1,9 @@
 //! Chained pipelines: what one commits the other reads, and time comes along. The second pipeline follows the first one's
 //! output stream live; its windows close because the first one's watermark was noted with its commits.
+//!
+//! W-22 of the reference (FlinkPravegaWriter.invoke): the sink passed time on with an event only, so that an epoch without output
+//! stood still in the next job. Every epoch notes the watermark
+//! (`the_watermark_of_a_committed_stream_closes_the_windows_of_its_reader`: the end of time comes behind the last event).
 
 #[path = "support/native.rs"]
 mod native;

@@ -1,5 +1,10 @@
 //! Timers against a sorted list: what is due comes earliest first and once, dropped calls bring it back, and a reload after
 //! a crash finds the timers of the last committed epoch.
+//!
+//! W-33 of the reference (InternalTimerServiceImpl): a timer earlier than the one that was armed did not move the alarm, and what a
+//! callback registered left alarms behind that nobody took away. Here the alarm is always the front of the queue
+//! (`an_earlier_registration_moves_the_next_deadline`, `a_call_of_a_drain_may_register_and_cancel_what_comes_later_in_it`).
+//! W-34, floods: `timer_flood.rs`.
 
 use bytes::Bytes;
 use proptest::prelude::*;

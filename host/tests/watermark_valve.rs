@@ -1,5 +1,14 @@
 //! The valve that joins channels' watermarks, case by case as Flink's users know it, and against its rules under random
 //! changes: it never goes back, waits for the slowest active channel, and forgets the order in which channels fell idle.
+//! Stories of the reference:
+//!
+//! W-11 (FLINK-7728, FLINK-38454, FLINK-40475): when all inputs had fallen idle, the last watermark was that of whichever fell
+//! idle last. It is the greatest of all (`the_order_in_which_channels_fall_idle_does_not_matter`).
+//!
+//! W-12 (FLINK-40475): an input came back alone, level with what had gone out, and its watermarks led to nothing, since the least was
+//! not taken anew on its return (`the_only_channel_that_returns_drives_the_watermark_again`).
+//!
+//! W-24: the end of time came twice, or before the last event of another input (`the_end_of_time_comes_once_when_all_have_ended`).
 
 use proptest::prelude::*;
 use tidemill::dataflow::watermark::{Valve, ValveChange};

@@ -1,6 +1,35 @@
 //! What Flink's users know of windows, one behaviour each, and the corner cases that were bugs elsewhere: assignment,
 //! sessions, triggers, lateness, side output, clean-up, processing time. (Windows of every kind against a model:
-//! windows_model.rs.)
+//! windows_model.rs.) Stories of the reference:
+//!
+//! W-24: a global window's timer at the end of time fired for ever, or not at all (`a_global_window_gives_its_result_once_at_the_end_of_input`).
+//!
+//! W-25 (FLINK-26334, FLINK-11326, FLINK-36664): a remainder that is negative put events before 1970, and windows with a negative offset, one
+//! window too late. We take the floor (`negative_times_fall_in_the_window_below_and_results_are_at_the_last_millisecond`).
+//!
+//! W-26 (WindowOperator.cleanupTime): end + a huge lateness overflowed, and windows went at once. The sum stops at the end of time
+//! (`a_lateness_without_end_keeps_windows_until_the_end_of_input`).
+//!
+//! W-27 (FLINK-5713): a session that would have ended below the watermark after a merge threw, and the job restarted, read the event
+//! again and threw. Such a session is not opened; its event is late (`a_session_that_would_be_over_already_is_not_opened`).
+//!
+//! W-28 (FLINK-4994): a late event joined two sessions that had fired, and left the timers and states of both behind
+//! (`a_late_event_that_joins_two_fired_sessions_gives_one_result_of_all`).
+//!
+//! W-29 (FLINK-4994): purging a session forgot that it was there, and a late event opened another one inside it
+//! (`a_discarded_session_is_still_there_for_late_events`).
+//!
+//! W-30 (FLINK-5717): a trigger's timers were lost, or failed, when sessions merged (`sessions_that_merge_keep_their_early_results`).
+//!
+//! W-31 (MergingWindowSet.addWindow): an event's window that enclosed a session took the place of the session's state, which was lost
+//! (`an_event_whose_window_encloses_a_session_becomes_part_of_it`).
+//!
+//! W-32 (beam#18677): what an event does that touches a session which is over was left open. Here it opens one beside it
+//! (`an_event_after_an_expired_session_starts_another_one_beside_it`).
+//!
+//! W-35 (FLINK-14231, FLINK-18647): processing-time timers that waited at the end of input vanished, or fired into tasks that had
+//! ended. Windows give what they hold before the end goes on; other such timers stay in the state, unfired
+//! (`processing_time_windows_follow_the_clock_and_give_the_rest_at_the_end_of_input`).
 
 #[path = "support/windows.rs"]
 mod windows;
@@ -115,6 +144,19 @@ fn a_late_event_that_joins_two_fired_sessions_gives_one_result_of_all() {
     assert_eq!(results(&rig.take()), [row("k", 0, 26, 1, 3, 7)]);
     rig.advance(i64::MAX);
     assert!(rig.take().is_empty(), "the timers of the old sessions find nothing");
+    assert_eq!(rig.entries_left(), 0);
+}
+
+#[test]
+fn a_discarded_session_is_still_there_for_late_events() {
+    let mut rig = rig(&WindowSpec { lateness_ms: 100, discard: true, ..spec(Windows::Session(Gap::Fixed(10))) });
+    rig.batch(0, &[event(0, "k", 1)]);
+    rig.advance(30);
+    assert_eq!(results(&rig.take()), [row("k", 0, 10, 0, 1, 1)]);
+    rig.batch(0, &[event(5, "k", 2)]);
+    assert_eq!(results(&rig.take()), [row("k", 0, 15, 1, 1, 2)], "one session, which tells of what is new");
+    rig.advance(i64::MAX);
+    assert!(rig.take().is_empty());
     assert_eq!(rig.entries_left(), 0);
 }
 

@@ -21,6 +21,8 @@ pub enum Builtin {
     Lookup(LookupSpec),
     /// Lets the first event of each key through.
     Distinct(DistinctSpec),
+    /// Sends each event to an HTTP service and gives the answer.
+    Call(CallSpec),
 }
 
 /// A JSON pointer (RFC 6901), checked.
@@ -332,4 +334,77 @@ pub struct LookupSpec {
 pub struct DistinctSpec {
     /// A key is new again so long after its first event, ms of event time; absent = never.
     pub ttl_ms: Option<i64>,
+}
+
+/// Sends each event to an HTTP service and gives the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallSpec {
+    /// The address, in parts.
+    pub url: Vec<UrlPart>,
+    /// The verb.
+    pub method: Method,
+    /// Headers of each request.
+    pub headers: Vec<(String, HeaderValue)>,
+    /// How long an answer may take, ms; each attempt.
+    pub timeout_ms: u64,
+    /// Events of a subtask that are with the service, or whose results wait for earlier ones, at most.
+    pub capacity: u32,
+    /// Results come in the order of events; otherwise, between two watermarks, in the order of answers.
+    pub ordered: bool,
+    /// Attempts after the first, where a failure may pass.
+    pub retries: u32,
+    /// Wait before the first of them, ms; doubles with each.
+    pub backoff_ms: u64,
+    /// The longest wait, ms.
+    pub backoff_max_ms: u64,
+    /// The member of the event's JSON value that the answer becomes; absent = the whole value.
+    pub member: Option<String>,
+    /// A longer answer is an error, bytes.
+    pub answer_bytes_max: u64,
+    /// What an event without an answer becomes.
+    pub on_error: OnError,
+}
+
+/// A part of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UrlPart {
+    /// As it stands.
+    Text(String),
+    /// A field of the event, its text percent-encoded.
+    Field(Pointer),
+    /// The event's key, percent-encoded.
+    Key,
+}
+
+/// Where a header's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderValue {
+    /// Here.
+    Text(String),
+    /// In an environment variable of the process: secrets do not belong into files.
+    Env(String),
+}
+
+/// Verbs. Those that usually have a body carry the event's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body.
+    Get,
+    /// With the event's value.
+    Post,
+    /// With the event's value.
+    Put,
+    /// With the event's value.
+    Patch,
+    /// Without a body.
+    Delete,
+}
+
+/// What an event without an answer becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// A dead letter, in the epoch that would have had its result.
+    DeadLetter,
+    /// The run fails, and the restart policy decides.
+    Restart,
 }

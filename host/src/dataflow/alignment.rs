@@ -4,6 +4,10 @@
 //! A partition may read while its watermark is at most its source's drift above the least of the group. Partitions that are idle,
 //! have ended, or have no watermark yet hold nobody back; what a partition notes counts at once, there is no announcement
 //! interval.
+//!
+//! W-16 of the reference (FLINK-31632, FLINK-32496, FLINK-25982): "idle" was the end of time, the drift was added to it, the sum
+//! overflowed, and the source never went on. Here idle is a flag and the sum stops at the end of time
+//! (`idle_and_ended_partitions_hold_nobody_back_and_count_again_when_they_return`, `a_drift_without_end_stops_nobody`).
 
 use std::sync::{Mutex, PoisonError};
 use tidemill_storage::EventTime;

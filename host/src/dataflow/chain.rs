@@ -5,6 +5,10 @@
 //! an element is through the whole chain before the next one starts, and no order is lost. Elements for other tasks go
 //! straight to their edge: before it works a task sees that every edge has room, so queues stay bounded by their bound
 //! plus the output of one step.
+//!
+//! A barrier waits for nothing that may be long. It may pass a watermark whose timers are a flood, between two calls with
+//! them: what is left lies in state, and the nodes behind hand over the watermark before. It may pass results that an
+//! outside service still owes (docs/calls.md): a node without room takes what is in front of a barrier all the same.
 
 use crate::clock::Clock;
 use crate::dataflow::control::{Handover, Report, RunControl, TaskEvent};
@@ -12,7 +16,7 @@ use crate::dataflow::dead_letter::DeadLetters;
 use crate::dataflow::edge::OutputEdge;
 use crate::dataflow::element::{Element, EventBatch};
 use crate::dataflow::input_gate::{GateEvent, InputGate};
-use crate::dataflow::operator_task::{CallEnv, Called, OperatorNode};
+use crate::dataflow::operator_task::{CallEnv, Called, OperatorNode, OutsideWork};
 use crate::dataflow::sink_task::SinkNode;
 use crate::dataflow::source_task::{SourceEvent, SourceHead};
 use crate::dataflow::task::{Progress, Task, TaskFailure};
@@ -87,6 +91,7 @@ enum Work {
     Batch { node: usize, input: u32, channel: u32, batch: EventBatch },
     Signal { node: usize, signal: Signal },
     Tick { node: usize },
+    Outside { node: usize, work: OutsideWork },
 }
 
 /// The task.
@@ -101,6 +106,11 @@ pub struct ChainTask {
     nodes_ended: usize,
     committed: Epoch,
     retry_at_ms: Option<i64>,
+    is_begun: bool,
+    /// Pending timers or a watermark have had a call, and have more to do.
+    interrupted: bool,
+    /// Answers had the last turn.
+    answered: bool,
 }
 
 impl ChainTask {
@@ -118,7 +128,37 @@ impl ChainTask {
             nodes_ended: 0,
             committed,
             retry_at_ms: None,
+            is_begun: false,
+            interrupted: false,
+            answered: false,
         }
+    }
+
+    /// The barrier of the checkpoint may have passed a watermark on its way: whoever is behind learns of it again.
+    fn say_watermarks_again(&mut self) -> Result<(), TaskFailure> {
+        let passed = |(node, _): &(Node, Ports)| match node {
+            Node::Operator(operator) => operator.passed_watermark(),
+            Node::Sink(_) => EventTime::MIN,
+        };
+        for from in 0..self.parts.nodes.len() {
+            let watermark = passed(&self.parts.nodes[from]);
+            let signal = Signal::Watermark(watermark);
+            let mut told: Vec<Route> = Vec::new();
+            for route in self.parts.nodes[from].1.iter().flatten() {
+                if watermark == EventTime::MIN || told.iter().any(|r| r.same_target(route)) {
+                    continue;
+                }
+                told.push(*route);
+                match *route {
+                    Route::Edge(edge) => self.parts.edges[edge].push(signal.element())?,
+                    Route::Chained { node, .. } if passed(&self.parts.nodes[node]) < watermark => {
+                        self.work.push_back(Work::Signal { node, signal });
+                    }
+                    Route::Chained { .. } => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     fn learn_commits(&mut self) {
@@ -154,6 +194,36 @@ impl ChainTask {
             }
             Head::Source(_) => self.take_source(now_ms),
         }
+    }
+
+    /// Whether a barrier is on its way to the head.
+    fn barrier_comes(&self) -> bool {
+        let epoch = match &self.parts.head {
+            Head::Gate(gate) => gate.epoch(),
+            Head::Source(source) => source.epoch(),
+        };
+        self.control.barrier() >= epoch
+    }
+
+    /// Takes the barrier, in front of all pending work, if the head has it next.
+    fn take_barrier(&mut self) -> Result<bool, TaskFailure> {
+        let barrier = match &mut self.parts.head {
+            Head::Gate(gate) => gate.poll_barrier()?,
+            Head::Source(source) => source.poll_barrier(&self.control),
+        };
+        let Some(epoch) = barrier else { return Ok(false) };
+        self.begin_barrier(epoch);
+        let signal = Signal::Barrier(epoch);
+        match &mut self.parts.head {
+            Head::Gate(_) => self.work.push_front(Work::Signal { node: 0, signal }),
+            Head::Source(source) => {
+                if let Some(handover) = self.handover.as_mut() {
+                    source.hand_over(handover);
+                }
+                self.emit(None, Vec::new(), Some(&signal))?;
+            }
+        }
+        Ok(true)
     }
 
     fn take_source(&mut self, now_ms: i64) -> Result<Progress, TaskFailure> {
@@ -244,6 +314,7 @@ impl ChainTask {
                     Node::Operator(operator) => match operator.batch(input, channel, &batch, &mut env)? {
                         Called::Done(output) | Called::More(output) => self.emit(Some(node), output, None)?,
                         Called::Retry(at) => return Ok(self.again_at(at, Work::Batch { node, input, channel, batch })),
+                        Called::Held => {}
                     },
                 }
             }
@@ -254,10 +325,30 @@ impl ChainTask {
                 match operator.tick(&mut env)? {
                     Called::Done(output) => self.emit(Some(node), output, None)?,
                     Called::More(output) => {
-                        self.work.push_front(Work::Tick { node });
+                        self.interrupt(Work::Tick { node });
                         self.emit(Some(node), output, None)?;
                     }
                     Called::Retry(at) => return Ok(self.again_at(at, Work::Tick { node })),
+                    Called::Held => {}
+                }
+            }
+            Work::Outside { node, work } => {
+                let (Node::Operator(operator), mut env) = parts_of(&mut self.parts, &self.control, node, now_ms) else {
+                    return Ok(Progress::Working);
+                };
+                let signal = match work {
+                    OutsideWork::Watermark(watermark) => Some(Signal::Watermark(watermark)),
+                    OutsideWork::Answers => None,
+                    OutsideWork::Idle => Some(Signal::Idle),
+                    OutsideWork::End => Some(Signal::End),
+                };
+                match operator.outside(work, &mut env)? {
+                    Called::Done(output) | Called::More(output) => {
+                        self.emit(Some(node), output, signal.as_ref())?;
+                        signal.map_or(Ok(()), |signal| self.after_signal(&signal))?;
+                    }
+                    Called::Retry(at) => return Ok(self.again_at(at, Work::Outside { node, work })),
+                    Called::Held => {}
                 }
             }
             Work::Signal { node, signal } => return self.signal(node, signal, now_ms),
@@ -274,6 +365,9 @@ impl ChainTask {
             }
             (Signal::Watermark(w), Node::Operator(operator)) => operator.advance(*w, &mut env)?,
             (Signal::End, Node::Operator(operator)) => operator.close(&mut env)?,
+            (Signal::Idle | Signal::Active, Node::Operator(operator)) => {
+                operator.silence(matches!(signal, Signal::Idle))
+            }
             (Signal::Barrier(_), target) => {
                 if let Some(handover) = self.handover.as_mut() {
                     match target {
@@ -283,7 +377,7 @@ impl ChainTask {
                 }
                 Called::Done(Vec::new())
             }
-            (Signal::Idle | Signal::Active | Signal::End, _) => Called::Done(Vec::new()),
+            (Signal::Idle | Signal::Active | Signal::End, Node::Sink(_)) => Called::Done(Vec::new()),
         };
         match called {
             Called::Done(output) => {
@@ -291,9 +385,10 @@ impl ChainTask {
                 self.after_signal(&signal)?;
             }
             Called::More(output) => {
-                self.work.push_front(Work::Signal { node, signal });
+                self.interrupt(Work::Signal { node, signal });
                 self.emit(Some(node), output, None)?;
             }
+            Called::Held => {}
             Called::Retry(at) => return Ok(self.again_at(at, Work::Signal { node, signal })),
         }
         Ok(Progress::Working)
@@ -324,6 +419,31 @@ impl ChainTask {
         Ok(())
     }
 
+    /// Puts back what is done in part. Its output goes in front of it.
+    fn interrupt(&mut self, work: Work) {
+        self.work.push_front(work);
+        self.interrupted = true;
+    }
+
+    fn may_be_passed(&self) -> bool {
+        self.work.iter().all(Work::may_be_passed)
+    }
+
+    fn is_full(&self) -> bool {
+        self.parts.nodes.iter().any(|(node, _)| matches!(node, Node::Operator(operator) if operator.is_full()))
+    }
+
+    /// What there is to do for nodes that work outside of their calls; the last node first, to make room.
+    fn take_outside(&mut self) -> bool {
+        let work = |(index, (node, _)): (usize, &(Node, Ports))| match node {
+            Node::Operator(operator) => operator.next_outside().map(|work| Work::Outside { node: index, work }),
+            Node::Sink(_) => None,
+        };
+        let Some(found) = self.parts.nodes.iter().enumerate().rev().find_map(work) else { return false };
+        self.work.push_front(found);
+        true
+    }
+
     fn again_at(&mut self, at_ms: i64, work: Work) -> Progress {
         self.work.push_front(work);
         self.retry_at_ms = Some(at_ms);
@@ -347,6 +467,13 @@ impl ChainTask {
             self.work.push_back(Work::Tick { node });
         }
         due.is_some()
+    }
+}
+
+impl Work {
+    /// Whether a barrier may pass it: timers, and watermarks.
+    fn may_be_passed(&self) -> bool {
+        matches!(self, Work::Tick { .. } | Work::Signal { signal: Signal::Watermark(_), .. })
     }
 }
 
@@ -404,12 +531,38 @@ impl Task for ChainTask {
         if !self.parts.edges.iter().all(OutputEdge::has_room) {
             return Ok(Progress::Blocked(None));
         }
+        if !std::mem::replace(&mut self.is_begun, true) {
+            self.say_watermarks_again()?;
+        }
+        if self.interrupted && self.may_be_passed() {
+            if self.barrier_comes() && self.take_barrier()? {
+                return Ok(Progress::Working);
+            }
+            // What a flood makes would find no room behind it: answers first.
+            if self.is_full() {
+                let next = self.next_tick();
+                return Ok(if self.take_outside() { Progress::Working } else { Progress::Blocked(next) });
+            }
+        }
         if let Some(work) = self.work.pop_front() {
+            self.interrupted &= !work.may_be_passed();
             return self.work_once(work, now_ms);
         }
         if self.take_due_tick(now_ms) {
             return Ok(Progress::Working);
         }
-        self.take_input(now_ms)
+        // Answers and input take turns, so that neither waits for the other's end.
+        if !std::mem::take(&mut self.answered) && self.take_outside() {
+            self.answered = true;
+            return Ok(Progress::Working);
+        }
+        let progress = match !self.is_full() || self.barrier_comes() {
+            true => self.take_input(now_ms)?,
+            false => Progress::Blocked(self.next_tick()),
+        };
+        match progress {
+            Progress::Blocked(_) if self.take_outside() => Ok(Progress::Working),
+            progress => Ok(progress),
+        }
     }
 }

@@ -93,6 +93,28 @@ impl RunControl {
     }
 }
 
+/// How many subtasks of an operator were given more than they have room for, for a barrier's sake: the sources that feed it
+/// pause until there is none.
+#[derive(Debug, Default)]
+pub struct Pressure(AtomicU64);
+
+impl Pressure {
+    /// A subtask has too much.
+    pub fn press(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It has room again.
+    pub fn release(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether any has too much.
+    pub fn is_high(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
 /// Live counters of one node, all subtasks together: for people who watch. What is committed is in the checkpoint.
 #[derive(Debug)]
 pub struct NodeCounters {

@@ -100,6 +100,30 @@ impl InputGate {
         }
     }
 
+    /// The epoch that runs now.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The next barrier, if nothing is in front of it: takes barriers, and nothing else.
+    pub fn poll_barrier(&mut self) -> Result<Option<Epoch>, TaskFailure> {
+        if !self.ready.is_empty() {
+            return Ok(None);
+        }
+        for index in 0..self.channels.len() {
+            let channel = &self.channels[index];
+            if !channel.at_barrier
+                && let Some(Element::Barrier(epoch)) = channel.receiver.pop_if(|e| matches!(e, Element::Barrier(_)))
+            {
+                self.barrier(index, epoch)?;
+            }
+        }
+        match self.ready.pop_front() {
+            Some(GateEvent::Barrier(epoch)) => Ok(Some(epoch)),
+            _ => Ok(None),
+        }
+    }
+
     fn take(&mut self) -> Option<(usize, Element)> {
         let count = self.channels.len();
         for step in 0..count {
@@ -214,6 +238,19 @@ mod tests {
         senders[1].push(Element::Barrier(Epoch(1)));
         senders[0].push(Element::End);
         assert_eq!(drain(&mut gate), ["barrier 1", "wm end", "End"]);
+    }
+
+    #[test]
+    fn a_barrier_alone_is_taken_when_nothing_is_in_front_of_it() {
+        let (senders, mut gate) = gate(2);
+        senders[0].push(Element::Barrier(Epoch(1)));
+        senders[1].push(batch(1));
+        senders[1].push(Element::Barrier(Epoch(1)));
+        assert_eq!(gate.poll_barrier().unwrap(), None, "a batch is in front of channel 1's");
+        assert_eq!(drain(&mut gate), ["batch 1 1", "barrier 1"]);
+        senders.iter().for_each(|sender| sender.push(Element::Barrier(Epoch(2))));
+        assert_eq!((gate.epoch(), gate.poll_barrier().unwrap()), (Epoch(2), Some(Epoch(2))));
+        assert_eq!(gate.epoch(), Epoch(3));
     }
 
     #[test]

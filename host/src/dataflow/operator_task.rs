@@ -4,13 +4,13 @@
 //! A call is a transaction: on `Ok` its writes, timers and output are kept; on an error everything but its log lines is
 //! dropped, before anyone else sees it.
 
-use crate::dataflow::control::{Handover, RunControl, SharedCounters};
+use crate::dataflow::control::{Handover, Pressure, RunControl, SharedCounters};
 use crate::dataflow::dead_letter::DeadLetters;
 use crate::dataflow::element::{EventBatch, Origin};
 use crate::dataflow::task::{FailureKind, TaskFailure};
 use crate::dataflow::timer_service::TimerService;
 use crate::operator::{
-    Context, Descriptor, Failure, LogLevel, MetricOp, Operator, Rejection, Subtask, TimeDomain, TimerBatch,
+    Context, Descriptor, Failure, LogLevel, MetricOp, Operator, Rejection, Subtask, TimeDomain, TimerBatch, Wake,
 };
 use crate::state::ttl;
 use std::collections::BTreeMap;
@@ -44,6 +44,29 @@ pub enum Called {
     More(Vec<(u32, EventBatch)>),
     /// The operator asks for the same call again at this clock time, ms.
     Retry(i64),
+    /// The signal waits for results that are still to come; [`OperatorNode::next_outside`] gives it later.
+    Held,
+}
+
+/// What a node that works outside of its calls has to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutsideWork {
+    /// Tell downstream this watermark.
+    Watermark(EventTime),
+    /// Take answers.
+    Answers,
+    /// Tell downstream that the node is idle.
+    Idle,
+    /// Close, and tell downstream.
+    End,
+}
+
+/// What only a node that works outside of its calls has.
+struct Held {
+    idle: bool,
+    end: bool,
+    pressure: Arc<Pressure>,
+    presses: bool,
 }
 
 /// One operator subtask.
@@ -54,6 +77,9 @@ pub struct OperatorNode {
     context: Context,
     timers: TimerService,
     watermark: EventTime,
+    /// The watermark that is done here: behind it, all its timers have fired and all results of earlier events are out.
+    passed: EventTime,
+    held: Option<Held>,
     wants_watermarks: bool,
     metric_names: Vec<String>,
     schedule: Schedule,
@@ -66,6 +92,7 @@ enum Call<'a> {
     Events { input: u32, batch: &'a EventBatch },
     Timers(&'a TimerBatch),
     Watermark,
+    Answers,
     Close,
 }
 
@@ -88,6 +115,8 @@ impl OperatorNode {
             context,
             timers,
             watermark,
+            passed: watermark,
+            held: None,
             wants_watermarks: descriptor.wants.watermarks,
             metric_names: descriptor.metrics.iter().map(|m| m.name.clone()).collect(),
             schedule: Schedule::default(),
@@ -100,9 +129,120 @@ impl OperatorNode {
         Ok(node)
     }
 
+    /// Takes up what was under way outside of calls at the checkpoint; `pressure` is this operator's.
+    pub fn resume(&mut self, wake: Wake, pressure: Arc<Pressure>) -> Result<(), TaskFailure> {
+        let keys = self.timers.keys_of(TimeDomain::ProcessingTime, 0);
+        let resumed = self.operator.resume(wake, &keys, &mut self.context);
+        self.drain_log();
+        if let Some(error) = self.context.state.take_store_failure() {
+            return Err(error.into());
+        }
+        match resumed {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.held = Some(Held { idle: false, end: false, pressure, presses: false });
+                Ok(())
+            }
+            Err(failure) => {
+                let (kind, what) = explain(failure);
+                Err(TaskFailure::new(kind, format!("operator {} did not go on from its checkpoint: {what}", self.uid)))
+            }
+        }
+    }
+
     /// The operator's watermark.
     pub fn current_watermark(&self) -> EventTime {
         self.watermark
+    }
+
+    /// The watermark that has passed it.
+    pub fn passed_watermark(&self) -> EventTime {
+        self.passed
+    }
+
+    /// Whether it should be given no events but for a barrier's sake.
+    pub fn is_full(&self) -> bool {
+        self.held.is_some() && self.operator.outside().full
+    }
+
+    /// What there is to do for a node that works outside of its calls; everything of one watermark before the next.
+    pub fn next_outside(&self) -> Option<OutsideWork> {
+        let held = self.held.as_ref()?;
+        let outside = self.operator.outside();
+        let done = outside.waiting.unwrap_or(self.watermark);
+        if done > self.passed {
+            return Some(OutsideWork::Watermark(done));
+        }
+        if outside.ready {
+            return Some(OutsideWork::Answers);
+        }
+        match (outside.waiting, held.end, held.idle) {
+            (None, true, _) => Some(OutsideWork::End),
+            (None, false, true) => Some(OutsideWork::Idle),
+            _ => None,
+        }
+    }
+
+    /// Does it. The output goes out before the signal that it names.
+    pub fn outside(&mut self, work: OutsideWork, env: &mut CallEnv<'_>) -> Result<Called, TaskFailure> {
+        match work {
+            OutsideWork::Watermark(watermark) => {
+                env.control.mark_dirty();
+                self.watermark = self.watermark.max(watermark);
+                self.passed = watermark;
+                self.counters.watermark.fetch_max(watermark.0, Ordering::Relaxed);
+                Ok(Called::Done(Vec::new()))
+            }
+            OutsideWork::Answers => {
+                env.control.mark_dirty();
+                let called = self.call(&Call::Answers, env);
+                let full = self.is_full();
+                if let Some(held) = self.held.as_mut().filter(|held| held.presses && !full) {
+                    held.presses = false;
+                    held.pressure.release();
+                }
+                called
+            }
+            OutsideWork::Idle => {
+                self.hold_idle(false);
+                Ok(Called::Done(Vec::new()))
+            }
+            OutsideWork::End => {
+                let called = self.call(&Call::Close, env)?;
+                if let (Some(held), Called::Done(_)) = (self.held.as_mut(), &called) {
+                    held.end = false;
+                }
+                Ok(called)
+            }
+        }
+    }
+
+    /// Upstream is silent, or speaks again: whether downstream may know now. A node with results to come is not silent.
+    pub fn silence(&mut self, idle: bool) -> Called {
+        let waits = self.waits();
+        match (idle, waits) {
+            (true, true) => {
+                self.hold_idle(true);
+                Called::Held
+            }
+            // Nobody was told of the silence that is over.
+            (false, _) if self.held.as_ref().is_some_and(|held| held.idle) => {
+                self.hold_idle(false);
+                Called::Held
+            }
+            _ => Called::Done(Vec::new()),
+        }
+    }
+
+    fn hold_idle(&mut self, idle: bool) {
+        if let Some(held) = &mut self.held {
+            held.idle = idle;
+        }
+    }
+
+    /// Whether something has to go out before the next signal.
+    fn waits(&self) -> bool {
+        self.held.is_some() && (self.operator.outside().waiting.is_some() || self.passed < self.watermark)
     }
 
     /// One `process` call.
@@ -113,7 +253,12 @@ impl OperatorNode {
         batch: &EventBatch,
         env: &mut CallEnv<'_>,
     ) -> Result<Called, TaskFailure> {
+        let was_full = self.is_full();
         let called = self.call(&Call::Events { input, batch }, env)?;
+        if let Some(held) = self.held.as_mut().filter(|held| was_full && !held.presses) {
+            held.presses = true;
+            held.pressure.press();
+        }
         if matches!(called, Called::Done(_)) {
             let events = batch.events.len();
             self.counters.events_in.fetch_add(events as u64, Ordering::Relaxed);
@@ -127,20 +272,34 @@ impl OperatorNode {
 
     /// The watermark moved: one batch of due timers a call, then `on-watermark` if wanted, then done.
     pub fn advance(&mut self, watermark: EventTime, env: &mut CallEnv<'_>) -> Result<Called, TaskFailure> {
+        // A checkpoint's events may have come under a watermark that upstream has not reached again.
+        if watermark < self.passed {
+            return Ok(Called::Held);
+        }
         self.watermark = self.watermark.max(watermark);
         if let Some(called) = self.fire(TimeDomain::EventTime, self.watermark.0, env)? {
             return Ok(called);
         }
-        self.counters.watermark.fetch_max(self.watermark.0, Ordering::Relaxed);
-        if !self.wants_watermarks {
-            return Ok(Called::Done(Vec::new()));
+        if self.held.is_some() && self.operator.outside().waiting.is_some() {
+            return Ok(Called::Held);
         }
-        let called = self.call(&Call::Watermark, env)?;
-        if matches!(called, Called::Done(_)) {
+        if self.wants_watermarks {
+            let called = self.call(&Call::Watermark, env)?;
+            if !matches!(called, Called::Done(_)) {
+                return Ok(called);
+            }
             let (watermark, clock) = (self.watermark.0, env.now_ms);
             self.schedule.calls.push(ScheduledCall::Watermark { watermark, clock });
+            self.pass();
+            return Ok(called);
         }
-        Ok(called)
+        self.pass();
+        Ok(Called::Done(Vec::new()))
+    }
+
+    fn pass(&mut self) {
+        self.passed = self.watermark;
+        self.counters.watermark.fetch_max(self.watermark.0, Ordering::Relaxed);
     }
 
     /// Processing-time timers that are due: one batch a call.
@@ -152,13 +311,18 @@ impl OperatorNode {
         Ok(fired.unwrap_or_else(|| Called::Done(Vec::new())))
     }
 
-    /// When the next processing-time timer is due, ms.
+    /// When the next processing-time timer is due, ms; one at the last time there is never is.
     pub fn next_tick(&self) -> Option<i64> {
-        self.timers.next_processing_time()
+        self.timers.next_processing_time().filter(|at| *at < EventTime::LIMIT_MS)
     }
 
     /// End of input has passed.
     pub fn close(&mut self, env: &mut CallEnv<'_>) -> Result<Called, TaskFailure> {
+        let waits = self.waits();
+        if let Some(held) = self.held.as_mut().filter(|_| waits) {
+            held.end = true;
+            return Ok(Called::Held);
+        }
         self.call(&Call::Close, env)
     }
 
@@ -167,7 +331,7 @@ impl OperatorNode {
         if let Some(sealed) = self.context.state.seal_epoch(handover.epoch) {
             handover.state.push((self.uid.clone(), sealed));
         }
-        handover.watermarks.push((self.uid.clone(), self.watermark));
+        handover.watermarks.push((self.uid.clone(), self.passed));
         let schedule = std::mem::take(&mut self.schedule);
         handover.schedules.push((self.uid.clone(), self.subtask.index, schedule));
         for (name, amount) in std::mem::take(&mut self.epoch_counters) {
@@ -198,11 +362,16 @@ impl OperatorNode {
         let (context, watermark) = (&mut self.context, self.watermark);
         context.now_ms = env.now_ms;
         begin_call(call, watermark, context);
+        let mut refused = Batch::default();
         let result = match call {
             Call::Events { input, batch } => self.operator.process(*input, watermark, &batch.events, context),
             Call::Timers(fired) if fired.timer >= ttl::TIMERS => expire(fired, context),
             Call::Timers(fired) => self.operator.on_timers(fired, watermark, context),
             Call::Watermark => self.operator.on_watermark(watermark, context).map(|()| Vec::new()),
+            Call::Answers => self.operator.on_answers(context).map(|given| {
+                refused = given.events;
+                given.rejections
+            }),
             Call::Close => self.operator.close(context).map(|()| Vec::new()),
         };
         self.drain_log();
@@ -216,7 +385,7 @@ impl OperatorNode {
                 self.retries = 0;
                 self.context.timers.extend(self.context.state.take_expiry_timers());
                 match self.timers.commit_call(&mut self.context) {
-                    Ok(()) => self.keep(call, &rejections, env).map(Called::Done),
+                    Ok(()) => self.keep(call, &rejections, refused, env).map(Called::Done),
                     Err(refused) => {
                         self.timers.roll_back_call(&mut self.context);
                         let failure = Failure::Trap { message: refused.to_string(), backtrace: String::new() };
@@ -236,6 +405,7 @@ impl OperatorNode {
         &mut self,
         call: &Call<'_>,
         rejections: &[Rejection],
+        refused: Batch,
         env: &mut CallEnv<'_>,
     ) -> Result<Vec<(u32, EventBatch)>, TaskFailure> {
         self.keep_metrics();
@@ -247,6 +417,10 @@ impl OperatorNode {
             match call {
                 Call::Events { batch, .. } => env.dead_letters.reject_events(&self.uid, batch, rejections)?,
                 Call::Timers(fired) => env.dead_letters.reject_timers(&self.uid, fired, rejections)?,
+                Call::Answers => {
+                    let refused = EventBatch { events: refused, origin: None };
+                    env.dead_letters.reject_events(&self.uid, &refused, rejections)?;
+                }
                 Call::Watermark | Call::Close => {}
             }
         }
@@ -302,20 +476,27 @@ impl OperatorNode {
     }
 
     fn give_up_or_retry(&mut self, failure: Failure, call: &Call<'_>, now_ms: i64) -> Result<Called, TaskFailure> {
-        let (kind, what) = match failure {
-            Failure::Retry(after) if self.retries < RETRIES_MAX => {
-                self.retries += 1;
-                return Ok(Called::Retry(now_ms + i64::from(after.unwrap_or(RETRY_DEFAULT_MS))));
-            }
-            Failure::Retry(_) => (FailureKind::Guest, format!("asked for a retry {} times in a row", RETRIES_MAX + 1)),
-            Failure::Fatal(message) => (FailureKind::Fatal, format!("fatal: {message}")),
-            Failure::Trap { message, backtrace } if backtrace.is_empty() => (FailureKind::Guest, message),
-            Failure::Trap { message, backtrace } => (FailureKind::Guest, format!("{message}\n{backtrace}")),
-            Failure::Bug(message) => (FailureKind::Bug, message),
-        };
+        if let Failure::Retry(after) = failure
+            && self.retries < RETRIES_MAX
+        {
+            self.retries += 1;
+            return Ok(Called::Retry(now_ms + i64::from(after.unwrap_or(RETRY_DEFAULT_MS))));
+        }
+        let (kind, what) = explain(failure);
         let (uid, index, of) = (&self.uid, self.subtask.index, self.subtask.parallelism);
         let place = describe_call(call);
         Err(TaskFailure::new(kind, format!("operator {uid} (subtask {index} of {of}) failed in {place}: {what}")))
+    }
+}
+
+/// Who should act on a failure, and what to tell.
+fn explain(failure: Failure) -> (FailureKind, String) {
+    match failure {
+        Failure::Retry(_) => (FailureKind::Guest, format!("asked for a retry {} times in a row", RETRIES_MAX + 1)),
+        Failure::Fatal(message) => (FailureKind::Fatal, format!("fatal: {message}")),
+        Failure::Trap { message, backtrace } if backtrace.is_empty() => (FailureKind::Guest, message),
+        Failure::Trap { message, backtrace } => (FailureKind::Guest, format!("{message}\n{backtrace}")),
+        Failure::Bug(message) => (FailureKind::Bug, message),
     }
 }
 
@@ -334,7 +515,9 @@ fn begin_call(call: &Call<'_>, watermark: EventTime, context: &mut Context) {
         Call::Timers(fired) => {
             context.state.begin_call(watermark, now_ms, fired.keys.iter().zip(fired.times.iter().copied()));
         }
-        Call::Watermark | Call::Close => context.state.begin_call(watermark, now_ms, std::iter::empty()),
+        Call::Watermark | Call::Answers | Call::Close => {
+            context.state.begin_call(watermark, now_ms, std::iter::empty());
+        }
     }
 }
 
@@ -363,6 +546,7 @@ fn describe_call(call: &Call<'_>) -> String {
             format!("on-timers, {} timers, the first at {:?}", fired.times.len(), fired.times.first())
         }
         Call::Watermark => "on-watermark".into(),
+        Call::Answers => "on-answers".into(),
         Call::Close => "close".into(),
     }
 }

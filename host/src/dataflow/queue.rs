@@ -85,8 +85,13 @@ impl Sender {
 impl Receiver {
     /// Takes the oldest element.
     pub fn pop(&self) -> Option<Element> {
+        self.pop_if(|_| true)
+    }
+
+    /// Takes the oldest element if it is one of these.
+    pub fn pop_if(&self, is_wanted: impl FnOnce(&Element) -> bool) -> Option<Element> {
         let mut inner = self.0.lock();
-        let element = inner.elements.pop_front()?;
+        let element = inner.elements.pop_front_if(|element| is_wanted(element))?;
         inner.bytes -= weight(&element);
         let wake = inner.producer_waits
             && inner.elements.len() * 2 <= self.0.capacity_elements

@@ -9,7 +9,7 @@
 use crate::config::pipeline::{Emit, WatermarkSpec};
 use crate::connector::{PartitionReader, ReadStatus, SourceBatch, SourceRejection};
 use crate::dataflow::alignment::{AlignmentGroup, Member};
-use crate::dataflow::control::{Handover, RunControl, SharedCounters};
+use crate::dataflow::control::{Handover, Pressure, RunControl, SharedCounters};
 use crate::dataflow::element::{EventBatch, Origin};
 use crate::dataflow::task::TaskFailure;
 use crate::dataflow::watermark::{Generator, Valve, ValveChange};
@@ -127,6 +127,8 @@ pub struct SourceHead {
     epoch_events: u64,
     epoch_rejected: u64,
     counters: SharedCounters,
+    /// Of operators that this source feeds.
+    pressures: Vec<Arc<Pressure>>,
 }
 
 impl SourceHead {
@@ -158,6 +160,7 @@ impl SourceHead {
             epoch_events: 0,
             epoch_rejected: 0,
             counters,
+            pressures: Vec::new(),
         };
         // Watermarks of the checkpoint go out again at once: what was late before the restart stays late.
         for index in 0..head.partitions.len() {
@@ -171,6 +174,28 @@ impl SourceHead {
             }
         }
         head
+    }
+
+    /// Pauses while one of these is high.
+    #[must_use]
+    pub fn with_pressures(mut self, pressures: Vec<Arc<Pressure>>) -> SourceHead {
+        self.pressures = pressures;
+        self
+    }
+
+    /// The epoch that runs now.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The requested barrier, if nothing that was read is in front of it.
+    pub fn poll_barrier(&mut self, control: &RunControl) -> Option<Epoch> {
+        if !self.ready.is_empty() || control.barrier() < self.epoch {
+            return None;
+        }
+        let epoch = self.epoch;
+        self.epoch = epoch.next();
+        Some(epoch)
     }
 
     /// Events that the last poll refused; the chain sends them to the dead letters.
@@ -188,9 +213,7 @@ impl SourceHead {
         if let Some(event) = self.ready.pop_front() {
             return Ok(event);
         }
-        if control.barrier() >= self.epoch {
-            let epoch = self.epoch;
-            self.epoch = epoch.next();
+        if let Some(epoch) = self.poll_barrier(control) {
             return Ok(SourceEvent::Barrier(epoch));
         }
         if self.ended {
@@ -201,7 +224,7 @@ impl SourceHead {
             control.mark_dirty();
             return Ok(SourceEvent::End);
         }
-        if control.is_full() {
+        if control.is_full() || self.pressures.iter().any(|pressure| pressure.is_high()) {
             return Ok(SourceEvent::Nothing(Some(now_ms + POLL_MS)));
         }
         let count = self.partitions.len();

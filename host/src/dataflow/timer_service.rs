@@ -129,6 +129,15 @@ impl TimerService {
         self.event_time.first().map(|timer| timer.time)
     }
 
+    /// The keys that have this timer.
+    pub fn keys_of(&self, domain: TimeDomain, timer: u32) -> Column {
+        let keys: BTreeSet<&[u8]> =
+            self.queue(domain).iter().filter(|entry| entry.timer == timer).map(|entry| &*entry.key).collect();
+        let mut column = Column::default();
+        keys.into_iter().for_each(|key| column.push(key));
+        column
+    }
+
     /// How many timers wait on a clock.
     pub fn pending(&self, domain: TimeDomain) -> usize {
         self.queue(domain).len()

@@ -95,6 +95,20 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Operators that a node feeds, directly or through others.
+    pub fn fed_by(&self, node: usize) -> impl Iterator<Item = usize> {
+        let mut fed = vec![false; self.nodes.len()];
+        fed[node] = true;
+        // Nodes stand behind what feeds them.
+        for behind in node + 1..self.nodes.len() {
+            fed[behind] = self.edges.iter().any(|edge| edge.to == behind && fed[edge.from]);
+        }
+        let operator = |(_, node): &(usize, &GraphNode)| matches!(node.kind, NodeKind::Operator(_));
+        let fed: Vec<usize> =
+            self.nodes.iter().enumerate().filter(operator).map(|(i, _)| i).filter(|i| fed[*i]).collect();
+        fed.into_iter()
+    }
+
     /// Output ports that nothing reads, as `node.port`: what goes there is dropped.
     pub fn unread_ports(&self, descriptors: &[Descriptor]) -> Vec<String> {
         let mut unread = Vec::new();

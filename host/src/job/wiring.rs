@@ -9,7 +9,7 @@ use crate::config::pipeline::{Edge, Pipeline, SinkKind, SinkSpec, egress_stream}
 use crate::connector::{Partition, SharedSource};
 use crate::dataflow::alignment::AlignmentGroup;
 use crate::dataflow::chain::{ChainParts, ChainTask, Head, Node, Ports, Route};
-use crate::dataflow::control::{Report, RunControl};
+use crate::dataflow::control::{Pressure, Report, RunControl};
 use crate::dataflow::dead_letter::DeadLetters;
 use crate::dataflow::edge::OutputEdge;
 use crate::dataflow::encoder::Encoder;
@@ -90,10 +90,19 @@ pub fn build(job: &JobParts, run: &RunParts<'_>) -> Result<Vec<Box<dyn Task>>, J
     let dead_letters = run.store.ensure_stream(&job.pipeline.dead_letters, StreamConfig::default())?;
     let partitions = open_partitions(job, run)?;
     let groups = alignment_groups(job);
+    let pressures = pressures(job);
     let mut tasks: Vec<Box<dyn Task>> = Vec::with_capacity(job.plan.tasks);
     for (chain_index, chain) in job.plan.chains.iter().enumerate() {
         for subtask in 0..chain.parallelism {
-            let parts = TaskBuilder { job, run, groups: &groups, chain_index, subtask, edges: Vec::new() };
+            let parts = TaskBuilder {
+                job,
+                run,
+                groups: &groups,
+                pressures: &pressures,
+                chain_index,
+                subtask,
+                edges: Vec::new(),
+            };
             let receivers = channels.receivers.remove(&(chain_index, subtask)).unwrap_or_default();
             let parts = parts.build(&mut channels, receivers, &partitions, &dead_letters)?;
             tasks.push(Box::new(ChainTask::new(parts, run.control.clone(), run.report.clone(), run.clock.clone())));
@@ -140,10 +149,16 @@ fn alignment_groups(job: &JobParts) -> Groups {
     aligned.map(|align| (align.group.clone(), Arc::new(AlignmentGroup::default()))).collect()
 }
 
+/// For each node how much its operator has taken beyond its room.
+fn pressures(job: &JobParts) -> Vec<Arc<Pressure>> {
+    job.graph.nodes.iter().map(|_| Arc::default()).collect()
+}
+
 struct TaskBuilder<'a> {
     job: &'a JobParts,
     run: &'a RunParts<'a>,
     groups: &'a Groups,
+    pressures: &'a [Arc<Pressure>],
     chain_index: usize,
     subtask: u32,
     edges: Vec<OutputEdge>,
@@ -241,9 +256,13 @@ impl TaskBuilder<'_> {
                     Context { state, subtask: Some(subtask), now_ms: self.run.clock.now_ms(), ..Context::default() };
                 let operator = factory.create(&mut context).map_err(|f| open_failure(&name, &f))?;
                 let watermark = self.restored_watermark(&name);
-                let node = OperatorNode::new(name, operator, descriptor, context, subtask, watermark, counters)
-                    .map_err(|failure| JobError::Failed { failure, advice: "the committed state is kept".into() })?;
-                Ok(Node::Operator(Box::new(node)))
+                let failed = |failure| JobError::Failed { failure, advice: "the committed state is kept".into() };
+                let mut operator = OperatorNode::new(name, operator, descriptor, context, subtask, watermark, counters)
+                    .map_err(failed)?;
+                let task = self.job.plan.chains[self.chain_index].first_task + self.subtask as usize;
+                let waker = self.run.executor.waker(task);
+                operator.resume(Arc::new(move || waker.wake()), self.pressures[node].clone()).map_err(failed)?;
+                Ok(Node::Operator(Box::new(operator)))
             }
             NodeKind::Source(_) => Err(bug("a source behind another node")),
         }
@@ -278,7 +297,8 @@ impl TaskBuilder<'_> {
         let counters = self.run.board.counters(node);
         let group = spec.watermark.align.as_ref().and_then(|align| self.groups.get(&align.group).cloned());
         let name = spec.name.as_str().into();
-        Ok(SourceHead::new(name, own, &spec.watermark, group, self.job.read, epoch, counters))
+        let head = SourceHead::new(name, own, &spec.watermark, group, self.job.read, epoch, counters);
+        Ok(head.with_pressures(self.job.graph.fed_by(node).map(|fed| self.pressures[fed].clone()).collect()))
     }
 }
 

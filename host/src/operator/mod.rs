@@ -142,6 +142,29 @@ impl Context {
     }
 }
 
+/// Wakes an operator's task: something has come for it from outside of its calls.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What an operator has under way outside of its calls. The default, nothing, is that of most operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Answers are there: [`Operator::on_answers`] has something to do.
+    pub ready: bool,
+    /// It has no room: it should be given events only for the sake of a barrier behind them.
+    pub full: bool,
+    /// Results are still to come of events that came under this watermark, and of none that came earlier.
+    pub waiting: Option<EventTime>,
+}
+
+/// Events that turned out to be refused after the call that took them.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// The events.
+    pub events: Batch,
+    /// Why, by index.
+    pub rejections: Vec<Rejection>,
+}
+
 /// One instance of an operator, for one subtask. Not shared between threads, but may move between them.
 pub trait Operator: Send {
     /// One call with events of one input. Errors drop every effect of the call.
@@ -166,6 +189,22 @@ pub trait Operator: Send {
 
     /// The pipeline ends or drains.
     fn close(&mut self, context: &mut Context) -> Result<(), Failure>;
+
+    /// Once, before every other call: takes up what was under way at the checkpoint. `keys` = those with a processing-time
+    /// timer of index 0. Returns whether the operator works outside of its calls; the methods below are for those.
+    fn resume(&mut self, _wake: Wake, _keys: &Column, _context: &mut Context) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
+    /// What is under way. Cheap: asked at every step.
+    fn outside(&self) -> Outside {
+        Outside::default()
+    }
+
+    /// One call with answers that are there. Its output is of events that came under one watermark, [`Outside::waiting`].
+    fn on_answers(&mut self, _context: &mut Context) -> Result<Refused, Failure> {
+        Ok(Refused::default())
+    }
 }
 
 /// Makes instances: one per subtask, a fresh one after a failure.

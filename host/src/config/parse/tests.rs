@@ -271,7 +271,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "component = \"../../operators/flight-stats\"\n",
         "",
-        "11:1: operator \"stats\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, lookup, distinct",
+        "11:1: operator \"stats\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, lookup, distinct, call",
     ),
     (
         "\"../../operators/flight-stats\"",

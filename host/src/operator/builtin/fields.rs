@@ -70,6 +70,11 @@ impl<'a> Record<'a> {
         Some(&self.text[range]).filter(|raw| *raw != b"null")
     }
 
+    /// Where a field lies in the value, null or not.
+    pub(super) fn place(&self, field: usize) -> Option<Range<usize>> {
+        self.found[field].clone()
+    }
+
     /// Where a field that is not null lies in the value.
     pub(super) fn range(&self, field: usize) -> Option<Range<usize>> {
         self.found[field].clone().filter(|range| &self.text[range.clone()] != b"null")

@@ -2,6 +2,7 @@
 //! of `config/builtin.rs`; the dataflow drives them through the same trait as guests.
 
 pub mod aggregate;
+mod call;
 mod condition;
 mod distinct;
 mod fields;
@@ -31,6 +32,7 @@ pub fn factory(builtin: &Builtin) -> SharedFactory {
         Builtin::WindowJoin(spec) => window::describe_join(&spec.window),
         Builtin::Lookup(_) => lookup::describe(),
         Builtin::Distinct(_) => distinct::describe(),
+        Builtin::Call(_) => call::describe(),
     };
     Arc::new(BuiltinFactory { builtin: builtin.clone(), descriptor })
 }
@@ -53,6 +55,7 @@ impl OperatorFactory for BuiltinFactory {
             Builtin::WindowJoin(spec) => window::over(&spec.window, Box::new(aggregate::Pairs::new(spec))),
             Builtin::Lookup(spec) => Box::new(lookup::Lookup::new(spec)),
             Builtin::Distinct(spec) => Box::new(distinct::Distinct::new(spec)),
+            Builtin::Call(spec) => Box::new(call::Call::new(spec)?),
         })
     }
 }

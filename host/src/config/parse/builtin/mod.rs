@@ -1,6 +1,7 @@
-//! `[operators.NAME]` without a component into a [`Builtin`]: the tables `select`, `window`, `join`, `lookup` and
-//! `distinct`, and what they share (fields, constants, conditions).
+//! `[operators.NAME]` without a component into a [`Builtin`]: the tables `select`, `window`, `join`, `lookup`,
+//! `distinct` and `call`, and what they share (fields, constants, conditions).
 
+mod call;
 mod join;
 mod select;
 mod window;
@@ -13,7 +14,7 @@ use super::super::table::{Item, Table};
 use std::collections::BTreeSet;
 
 /// The keys of `[operators.NAME]` that say which built-in operator it is.
-pub(super) const KINDS: [&str; 5] = ["select", "window", "join", "lookup", "distinct"];
+pub(super) const KINDS: [&str; 6] = ["select", "window", "join", "lookup", "distinct", "call"];
 
 /// Reads the table of one of [`KINDS`].
 pub(super) fn read(kind: &str, item: &Item<'_>) -> Result<Builtin, ConfigError> {
@@ -22,6 +23,7 @@ pub(super) fn read(kind: &str, item: &Item<'_>) -> Result<Builtin, ConfigError> 
         "window" => Builtin::Window(window::read(item)?),
         "join" => join::read(item)?,
         "lookup" => Builtin::Lookup(join::read_lookup(item)?),
+        "call" => Builtin::Call(call::read(item)?),
         _ => {
             let table = item.table(&["ttl"])?;
             Builtin::Distinct(DistinctSpec { ttl_ms: table.get("ttl").map(|item| some_ms(&item)).transpose()? })

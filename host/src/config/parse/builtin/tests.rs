@@ -121,11 +121,49 @@ lookup = { missing = "null", output = { x = "right/x" } }"#,
 }
 
 #[test]
+fn a_call_is_read_whole_and_has_defaults() {
+    let text = |text: &str| UrlPart::Text(text.into());
+    let spec = CallSpec {
+        url: vec![text("https://h/")],
+        method: Method::Post,
+        headers: Vec::new(),
+        timeout_ms: 10_000,
+        capacity: 64,
+        ordered: true,
+        retries: 3,
+        backoff_ms: 100,
+        backoff_max_ms: 10_000,
+        member: None,
+        answer_bytes_max: 1 << 20,
+        on_error: OnError::DeadLetter,
+    };
+    assert_eq!(builtin("input = \"a\"\ncall = { url = \"https://h/\" }"), Builtin::Call(spec));
+    let spec = CallSpec {
+        url: vec![text("http://h/x"), UrlPart::Field("/a/b".into()), text("?k="), UrlPart::Key, text("&z")],
+        method: Method::Get,
+        headers: vec![("A".into(), HeaderValue::Text("b".into())), ("C".into(), HeaderValue::Env("D".into()))],
+        timeout_ms: 1,
+        capacity: 2,
+        ordered: false,
+        retries: 0,
+        backoff_ms: 20_000,
+        backoff_max_ms: 20_000,
+        member: Some("m".into()),
+        answer_bytes_max: 1_000,
+        on_error: OnError::Restart,
+    };
+    let call = r#"input = "a"
+call = { url = "http://h/x{/a/b}?k={key}&z", method = "GET", headers = { A = "b", C = { env = "D" } }, timeout = "1ms", capacity = 2, order = "unordered", retries = 0, backoff = "20s", answer = "/m", answer_limit = "1kB", on_error = "restart" }"#;
+    assert_eq!(builtin(call), Builtin::Call(spec));
+    assert_eq!(read(call).unwrap().operators[0].inputs[0].edge, Edge::Keyed);
+}
+
+#[test]
 fn mistakes_say_their_place_and_their_mend() {
     for (text, expected) in [
         (
             "input = \"a\"",
-            "7:1: operator \"op\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, lookup, distinct",
+            "7:1: operator \"op\" does nothing; write component = \"path/of/the/project\" or \"operator.wasm\", or one of select, window, join, lookup, distinct, call",
         ),
         (
             "input = \"a\"\ndistinct = {}\nselect = { key = \"/a\" }",
@@ -202,6 +240,65 @@ fn mistakes_say_their_place_and_their_mend() {
         ),
     ] {
         assert_eq!(read(text).unwrap_err(), format!("p.toml:{expected}"), "{text}");
+    }
+    for (call, expected) in [
+        ("", "9:8: [operators.op.call] has no \"url\"; write url = \"https://host/path\""),
+        (
+            "url = \"ftp://h/\"",
+            "9:16: operators.op.call.url: \"ftp://h/\" is no address of a service; write \"https://host/path\" or \"http://...\"",
+        ),
+        (
+            "url = \"http://h:99999/\"",
+            "9:16: operators.op.call.url: \"http://h:99999/\" is no address: invalid port number; write \"https://host/path\"",
+        ),
+        (
+            "url = \"http://{/shop}.example/\"",
+            "9:16: operators.op.call.url: {/shop} is in the host; fields may stand in the path and the query only",
+        ),
+        (
+            "url = \"http://h/{shop}\"",
+            "9:16: operators.op.call.url: {shop} is no field; write \"{/field}\" or \"{key}\"",
+        ),
+        (
+            "url = \"http://h/{/shop\"",
+            "9:16: operators.op.call.url: a '{' without its '}'; write \"{/field}\", or %7B for the sign itself",
+        ),
+        (
+            "url = \"http://me:secret@h/\"",
+            "9:16: operators.op.call.url: a name and password do not belong into an address; write a header with { env = \"NAME\" }",
+        ),
+        ("url = \"http://h/\", capacity = 0", "9:40: operators.op.call.capacity is 0; write a number from 1 to 100000"),
+        (
+            "url = \"http://h/\", order = \"any\"",
+            "9:37: operators.op.call.order is \"any\"; write \"ordered\" or \"unordered\"",
+        ),
+        (
+            "url = \"http://h/\", timeout = \"0s\"",
+            "9:39: operators.op.call.timeout must be longer than nothing; write \"1ms\" or more",
+        ),
+        (
+            "url = \"http://h/\", backoff = \"2s\", backoff_max = \"1s\"",
+            "9:59: operators.op.call.backoff_max is less than backoff; write at least \"2000ms\"",
+        ),
+        (
+            "url = \"http://h/\", answer = \"/a/b\"",
+            "9:38: operators.op.call.answer is \"/a/b\"; write \"value\" (the answer becomes the event's value) or a member of it, as in \"/answer\"",
+        ),
+        (
+            "url = \"http://h/\", headers = { \"a b\" = \"x\" }",
+            "9:41: \"a b\" is no name of a header; write letters, digits and '-'",
+        ),
+        (
+            "url = \"http://h/\", headers = { a = { file = \"x\" } }",
+            "9:47: unknown key \"file\" in [operators.op.call.headers.a]; known here: env",
+        ),
+        (
+            "url = \"http://h/\", retry = 3",
+            "9:29: unknown key \"retry\" in [operators.op.call]; known here: url, method, headers, timeout, capacity, order, retries, backoff, backoff_max, answer, answer_limit, on_error",
+        ),
+    ] {
+        let text = format!("input = \"a\"\ncall = {{ {call} }}");
+        assert_eq!(read(&text).unwrap_err(), format!("p.toml:{expected}"), "{text}");
     }
     let many: Vec<String> = (0..33).map(|i| format!("f{i} = \"/f{i}\"")).collect();
     let error = read(&format!("input = \"a\"\nselect = {{ output = {{ {} }} }}", many.join(", "))).unwrap_err();
