@@ -22,8 +22,10 @@ use tidemill_storage::hash::hash_key;
 
 /// Timers from here on are not the operator's.
 pub const TIMERS: u32 = 1 << 31;
-const STATES: u32 = 1 << 31;
-const STAMP_BYTES: usize = size_of::<i64>();
+/// States from here on hold the entries of a state that has a time to live, each after its stamp.
+pub const STATES: u32 = 1 << 31;
+/// Length of a stamp.
+pub const STAMP_BYTES: usize = size_of::<i64>();
 /// Timers of one entry that is written again and again, per time to live.
 const TIMERS_PER_TTL: i64 = 8;
 

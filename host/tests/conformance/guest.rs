@@ -3,6 +3,7 @@
 use crate::rig::{Crash, Done, LIMITS, Rig};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use tidemill::config::pipeline::Limits;
 use tidemill::operator::Failure;
 use tidemill::wasm::{EngineOptions, LoadedComponent, WasmEngine, WasmFactory, component};
@@ -75,12 +76,12 @@ impl Guest {
 
     /// Opened with a configuration.
     pub(crate) fn open_with(&self, config: serde_json::Value) -> Result<Rig, Failure> {
-        Rig::open(Box::new(self.factory(config)), Crash::Never)
+        Rig::open(Arc::new(self.factory(config)), Crash::Never)
     }
 
     /// Opened with an empty configuration, to crash.
     pub(crate) fn open_to_crash(&self, crash: Crash) -> Rig {
-        Rig::open(Box::new(self.factory(serde_json::json!({}))), crash).expect("it opens")
+        Rig::open(Arc::new(self.factory(serde_json::json!({}))), crash).expect("it opens")
     }
 }
 

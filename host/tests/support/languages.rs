@@ -105,7 +105,7 @@ fn build(project: &Path, language: &str) -> Result<(), String> {
 
 fn newest(folder: &Path) -> Option<SystemTime> {
     // What of an SDK is in no component.
-    let apart = ["template", "tests", "conformance", "__pycache__", "node_modules"];
+    let apart = ["template", "template-aggregator", "tests", "conformance", "__pycache__", "node_modules"];
     let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     let entries = entries.filter(|path| !apart.iter().any(|name| path.ends_with(name)));
     entries.filter_map(|path| if path.is_dir() { newest(&path) } else { path.metadata().ok()?.modified().ok() }).max()

@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tidemill::bench::{self, BenchError, Committed, Figure, Line, Options, Program, Unit, WORKLOADS, Workload};
 
 /// Not among the standing workloads: it runs when it is named.
@@ -31,8 +30,11 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<()> {
     }
     if args.names == [LANGUAGES] {
         warn_of_development_build(output);
-        let least = if matches!(args.scale, Scale::Small) { 100 } else { 3_000 };
-        return languages::run(Duration::from_millis(least), output);
+        let scale = match args.scale {
+            Scale::Small => languages::SMALL,
+            Scale::Full => languages::FULL,
+        };
+        return languages::run(&components(args.components.as_deref())?, &scale, output);
     }
     let workloads = Workload::select(&args.names)?;
     let bytes = |gigabytes: f64| (gigabytes * 1e9) as u64;

@@ -209,8 +209,9 @@ mod tests {
     use super::*;
 
     /// Of guest-sdk/LANGUAGE, what is not for a project: tests, the template, the conformance operator, tools' droppings.
-    const APART: [&str; 10] = [
+    const APART: [&str; 11] = [
         "template",
+        "template-aggregator",
         "tests",
         "test",
         "conformance",
