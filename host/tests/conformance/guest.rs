@@ -1,5 +1,6 @@
 //! A language's conformance operator: built by `tidemill build`, loaded once, opened for each test.
 
+use crate::tools;
 use crate::rig::{Crash, Done, LIMITS, Rig};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,8 +36,7 @@ pub(crate) fn build(folder: &str) -> Result<PathBuf, NotBuilt> {
         return Ok(project.join("component.wasm"));
     }
     let said = String::from_utf8_lossy(&built.stderr).into_owned();
-    // What `tidemill build` says when a tool is missing names the command that fetches it.
-    match said.contains("cargo xtask toolchain") || said.contains("cargo xtask guest-toolchain") {
+    match tools::are_missing(&said) {
         true => Err(NotBuilt::Skipped("its tools are not here (cargo xtask toolchain fetches them)".into())),
         false => Err(NotBuilt::Failed(said)),
     }
