@@ -17,19 +17,24 @@ pub(crate) fn are_missing(said: &str) -> bool {
     NOT_HERE.iter().any(|words| said.contains(words))
 }
 
-/// The programs of npm packages that the toolchain of JavaScript has: rolldown, tsc.
-fn of_npm() -> Option<PathBuf> {
+/// Folders of toolchain folders that hold programs which tests run: rolldown and tsc, go.
+fn kept() -> Vec<PathBuf> {
+    const PROGRAMS: [(&str, &str); 2] = [("javascript-", "node_modules/.bin"), ("go-", "go/bin")];
     let named = std::env::var_os("TIDEMILL_TOOLCHAINS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let beside = || Path::new(env!("CARGO_BIN_EXE_tidemill")).ancestors().nth(2).map(|target| target.join("toolchains"));
-    let folders = std::fs::read_dir(named.or_else(beside)?).ok()?.flatten().map(|entry| entry.path());
-    let javascript = |folder: &PathBuf| folder.file_name().is_some_and(|n| n.to_string_lossy().starts_with("javascript-"));
-    folders.filter(javascript).map(|folder| folder.join("node_modules/.bin")).find(|programs| programs.is_dir())
+    let entries = named.or_else(beside).and_then(|folder| std::fs::read_dir(folder).ok());
+    let of = |toolchain: PathBuf| {
+        let name = toolchain.file_name()?.to_string_lossy().into_owned();
+        let programs = PROGRAMS.iter().find(|(language, _)| name.starts_with(language))?.1;
+        Some(toolchain.join(programs)).filter(|programs| programs.is_dir())
+    };
+    entries.into_iter().flatten().flatten().filter_map(|entry| of(entry.path())).collect()
 }
 
 /// PATH with them behind it.
 pub(crate) fn path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(of_npm()).collect();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(kept()).collect();
     std::env::join_paths(folders).expect("folders of PATH")
 }
 
