@@ -88,15 +88,54 @@ class MemoryHost:
         self.metrics: dict[int, float] = {}
         self.calls: dict[str, int] = {}
         self.lines: list[tuple[str, str]] = []
+        self.ttls: list[Optional[dict[str, Any]]] = []
+        self.watermark = NO_WATERMARK
+        self._newest: dict[bytes, int] = {}
+        self._stamps: dict[tuple[int, bytes, bytes], int] = {}
         self.clock = 0
         self.appended = 0
         self._before: Any = None
 
-    def begin(self) -> None:
-        self._before = copy.deepcopy((self.state, self.timers, self.emitted, self.metrics))
+    def begin(self, watermark: int, about: Sequence[Record]) -> None:
+        """A call begins about these events or timers."""
+        self.watermark = watermark
+        self._newest = {}
+        for one in about:
+            key = one.key if isinstance(one.key, bytes) else b""
+            self._newest[key] = max(one.time, self._newest.get(key, one.time))
+        self.free()
+        self._before = copy.deepcopy((self.state, self.timers, self.emitted, self.metrics, self._stamps))
+
+    def free(self) -> None:
+        """What has outlived its time is freed, here at once."""
+        now = {"event-time": self.watermark, "processing-time": self.clock}
+        for (state, key, sub), stamp in list(self._stamps.items()):
+            ttl = self._ttl(state)
+            if ttl is not None and stamp + ttl["ms"] <= now[ttl["clock"]]:
+                self.state.get((state, key), {}).pop(sub, None)
+                del self._stamps[state, key, sub]
+
+    def _ttl(self, state: int) -> Optional[dict[str, Any]]:
+        ttl: Optional[dict[str, Any]] = self.ttls[state] if state < len(self.ttls) else None
+        return ttl
+
+    def _stamp(self, state: int, key: bytes, sub: bytes) -> None:
+        ttl = self._ttl(state)
+        if ttl is not None:
+            newest = self._newest.get(key, max(self._newest.values(), default=self.watermark))
+            in_event_time = ttl["clock"] == "event-time"
+            self._stamps[state, key, sub] = max(newest, self.watermark) if in_event_time else self.clock
+
+    def _read(self, state: int, key: bytes, sub: bytes) -> Optional[bytes]:
+        """The value of an entry, which lasts longer where reading does that."""
+        value = self.state.get((state, key), {}).get(sub)
+        ttl = self._ttl(state)
+        if value is not None and ttl is not None and ttl["refresh"] == "read-and-write":
+            self._stamp(state, key, sub)
+        return value
 
     def roll_back(self) -> None:
-        self.state, self.timers, self.emitted, self.metrics = self._before
+        self.state, self.timers, self.emitted, self.metrics, self._stamps = self._before
 
     def _note(self, call: str) -> None:
         self.calls[call] = self.calls.get(call, 0) + 1
@@ -110,7 +149,7 @@ class MemoryHost:
     def get(self, state: int, keys: Columns, subkeys: Optional[Columns]) -> OptionalColumns:
         self._check("get", state, "value" if subkeys is None else "map")
         subs = [b""] * len(unpack(keys)) if subkeys is None else unpack(subkeys)
-        return pack_optional([self.state.get((state, key), {}).get(sub) for key, sub in zip(unpack(keys), subs)])
+        return pack_optional([self._read(state, key, sub) for key, sub in zip(unpack(keys), subs)])
 
     def put(self, state: int, keys: Columns, subkeys: Optional[Columns], values: OptionalColumns) -> None:
         self._check("put", state, "value" if subkeys is None else "map")
@@ -121,12 +160,15 @@ class MemoryHost:
                 entries.pop(sub, None)
             else:
                 entries[sub] = value
+                self._stamp(state, key, sub)
 
     def append(self, state: int, keys: Columns, values: Columns) -> None:
         self._check("append", state, "list")
         for key, value in zip(unpack(keys), unpack(values), strict=True):
             self.appended += 1
-            self.state.setdefault((state, key), {})[self.appended.to_bytes(8, "big")] = value
+            sub = self.appended.to_bytes(8, "big")
+            self.state.setdefault((state, key), {})[sub] = value
+            self._stamp(state, key, sub)
 
     def clear(self, state: int, keys: Columns) -> None:
         self._check("clear", state, "value", "map", "list")
@@ -143,7 +185,7 @@ class MemoryHost:
         after = at + min(limit or PAGE, PAGE)
         subs = [b"" if self.kinds[state] == "list" else sub for sub, _ in entries[at:after]]
         more = after.to_bytes(8, "little") if after < len(entries) else None
-        return Page(pack(subs), pack([value for _, value in entries[at:after]]), more)
+        return Page(pack(subs), pack([self._read(state, key, sub) or b"" for sub, _ in entries[at:after]]), more)
 
     def register(self, domain: str, timer: int, keys: Columns, times: bytes) -> None:
         self._note("register")
@@ -199,6 +241,8 @@ class _Harness:
         log.use(self._host.log)
         self._runner = open_runner(kind, self._host, self._config)
         self._host.kinds = [state["kind"] for state in self.descriptor["states"]]
+        self._host.ttls = [state.get("ttl") for state in self.descriptor["states"]]
+        self._watermark = NO_WATERMARK
         self._dead_letters: list[DeadLetter] = []
 
     @property
@@ -235,9 +279,9 @@ class _Harness:
         assert name in names, f"no {name!r} in {section}; there are: {', '.join(names)}"
         return names.index(name)
 
-    def _transaction(self, call: Callable[[], Any]) -> Any:
-        """A call is a transaction: an error drops everything it did."""
-        self._host.begin()
+    def _transaction(self, call: Callable[[], Any], about: Sequence[Record] = ()) -> Any:
+        """A call about these events or timers is a transaction: an error drops everything it did."""
+        self._host.begin(self._watermark, about)
         try:
             return call()
         except (Retry, Fatal):
@@ -253,19 +297,19 @@ class Harness(_Harness):
 
     def __init__(self, operator: type[Operator], config: Any = None) -> None:
         super().__init__(operator, Runner, config)
-        self._watermark = NO_WATERMARK
 
     def send(self, *events: Record, input: int = 0) -> None:
         """One call with these events on an input. Timers that are due by then fire after it."""
         columns = to_columns(events)
-        self._refused(events, self._transaction(lambda: self._runner.process(input, self._watermark, columns)))
+        self._refused(events, self._transaction(lambda: self._runner.process(input, self._watermark, columns), events))
         self._fire()
 
     def watermark(self, time_ms: int) -> None:
         """Moves the watermark: fires the event-time timers that it makes due, then tells the operator if it wants that."""
         if time_ms <= self._watermark:
             return
-        self._watermark = time_ms
+        self._watermark = self._host.watermark = time_ms
+        self._host.free()
         self._fire()
         if self.descriptor["wants"]["watermarks"]:
             self._transaction(lambda: self._runner.on_watermark(time_ms))
@@ -273,6 +317,7 @@ class Harness(_Harness):
     def clock(self, now_ms: int) -> None:
         """Moves the clock: fires the processing-time timers that are due."""
         self._host.clock = now_ms
+        self._host.free()
         self._fire()
 
     def end(self) -> None:
@@ -284,12 +329,13 @@ class Harness(_Harness):
         while (due := self._host.take_due(self._watermark)) is not None:
             domain, timer, keys, times = due
             call = lambda: self._runner.on_timers(timer, pack(keys), pack_i64(times), self._watermark)
+            fired = [Record(key, b"", time) for key, time in zip(keys, times)]
             try:
-                refused = self._transaction(call)
+                refused = self._transaction(call, fired)
             except (Retry, Fatal):
                 self._host.register(domain, timer, pack(keys), pack_i64(times))
                 raise
-            self._refused([Record(key, b"", time) for key, time in zip(keys, times)], refused)
+            self._refused(fired, refused)
 
     def output(self, port: str) -> list[Record]:
         """Takes what came out of a port since last asked."""

@@ -22,6 +22,7 @@
 //! ```
 
 mod aggregate;
+mod lifetimes;
 mod memory;
 mod record;
 
@@ -82,7 +83,7 @@ impl<O: Operator> Harness<O> {
         let events: Vec<Record> = events.into_iter().collect();
         let columns = record::to_columns(&events);
         let watermark = self.watermark;
-        let refused = self.transaction(|runner| runner.process(input, watermark, columns))?;
+        let refused = self.transaction(&events, |runner| runner.process(input, watermark, columns))?;
         for rejection in refused {
             let record = events.get(rejection.index as usize).cloned().unwrap_or_default();
             self.dead_letters.push(DeadLetter { record, reason: rejection.reason });
@@ -96,9 +97,10 @@ impl<O: Operator> Harness<O> {
             return Ok(());
         }
         self.watermark = time_ms;
+        self.host.set_watermark(time_ms);
         self.fire()?;
         if self.runner.descriptor().wants.watermarks {
-            self.transaction(|runner| runner.on_watermark(time_ms))?;
+            self.transaction(&[], |runner| runner.on_watermark(time_ms))?;
         }
         Ok(())
     }
@@ -112,7 +114,7 @@ impl<O: Operator> Harness<O> {
     /// Ends the input: the last watermark, then `close`.
     pub fn end(&mut self) -> Result<()> {
         self.watermark(crate::END_OF_INPUT)?;
-        self.transaction(Runner::close)
+        self.transaction(&[], Runner::close)
     }
 
     /// Replaces the instance, as the host may do between any two calls: state and timers stay, memory does not.
@@ -127,7 +129,7 @@ impl<O: Operator> Harness<O> {
             let records = record::of_timers(keys, times);
             let batch = Fired { timer, keys: keys.clone(), times: times.clone(), domain };
             let watermark = self.watermark;
-            let refused = match self.transaction(|runner| runner.on_timers(batch, watermark)) {
+            let refused = match self.transaction(&records, |runner| runner.on_timers(batch, watermark)) {
                 Ok(refused) => refused,
                 Err(error) => {
                     self.host.give_back(&fired);
@@ -142,9 +144,9 @@ impl<O: Operator> Harness<O> {
         Ok(())
     }
 
-    /// A call is a transaction: an error drops everything it did.
-    fn transaction<T>(&mut self, call: impl FnOnce(&mut Runner<O>) -> Result<T>) -> Result<T> {
-        self.host.begin();
+    /// A call about these events or timers is a transaction: an error drops everything it did.
+    fn transaction<T>(&mut self, about: &[Record], call: impl FnOnce(&mut Runner<O>) -> Result<T>) -> Result<T> {
+        self.host.begin(self.watermark, about);
         let outcome = call(&mut self.runner);
         if outcome.is_err() {
             self.host.roll_back();

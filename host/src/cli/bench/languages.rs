@@ -2,6 +2,7 @@
 //! by side: what an event costs, what a component weighs, how fast it starts and how much memory an instance takes. All get
 //! the same words and keep the same counts, in the sandbox over state in memory, without a pipeline around them.
 
+use super::instances;
 use crate::cli::output::{Output, number, size, table};
 use crate::cli::test::rig::{Crash, LIMITS, Rig};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -12,6 +13,9 @@ use tidemill::bench::operators::native_word_count;
 use tidemill::operator::SharedFactory;
 use tidemill::wasm::{EngineOptions, WasmEngine, WasmFactory, component};
 use tidemill_storage::{Batch, EventTime};
+
+/// The row of the one without a component.
+const NATIVE: &str = "native";
 
 /// The operator in each language, in examples/operators.
 const OPERATORS: [(&str, &str); 6] = [
@@ -34,14 +38,16 @@ const ROUNDS: usize = 3;
 
 /// How much is measured.
 pub(super) struct Scale {
+    /// As the command line writes it.
+    pub(super) name: &'static str,
     /// A rate is measured at least so long in each round.
     least: Duration,
     /// Instances whose memory is measured together.
-    instances: usize,
+    pub(super) instances: usize,
 }
 
-pub(super) const FULL: Scale = Scale { least: Duration::from_secs(2), instances: 32 };
-pub(super) const SMALL: Scale = Scale { least: Duration::from_millis(50), instances: 4 };
+pub(super) const FULL: Scale = Scale { name: "full", least: Duration::from_secs(2), instances: 32 };
+pub(super) const SMALL: Scale = Scale { name: "small", least: Duration::from_millis(50), instances: 4 };
 
 /// Figures of one language.
 struct Figures {
@@ -78,16 +84,19 @@ struct Subject {
 pub(super) fn run(folder: &Path, scale: &Scale, output: &Output) -> Result<()> {
     let batches = batches();
     let cache = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let mut subjects = vec![Subject::new("native", native_word_count(), None, &batches, scale)?];
-    for (language, name) in OPERATORS {
-        let file = folder.join(name).join(component::BUILT_COMPONENT);
-        if !file.is_file() {
+    let mut subjects = Vec::new();
+    for (language, file) in operators(folder) {
+        if file.as_ref().is_some_and(|file| !file.is_file()) {
+            let file = file.unwrap_or_default();
             output.say(&format!("{language}: skipped, {} is not built (cargo xtask guests)", file.display()));
             continue;
         }
         output.say(&format!("starting {language}"));
-        let cache = cache.path().join(language);
-        subjects.push(guest(language, file, cache, &batches, scale).with_context(|| format!("count in {language}"))?);
+        let (cache, started) = (cache.path().join(language), || format!("count in {language}"));
+        let component = file.map(|file| start_twice(language, folder, &file, &cache)).transpose().with_context(started)?;
+        let mut subject = Subject::new(language, component, &factory(language, folder, &cache)?).with_context(started)?;
+        subject.figures.instance_bytes = instances::ask(language, folder, &cache, scale).with_context(started)?;
+        subjects.push(subject);
     }
     for round in 1..=ROUNDS {
         output.say(&format!("counting, round {round} of {ROUNDS}"));
@@ -101,61 +110,48 @@ pub(super) fn run(folder: &Path, scale: &Scale, output: &Output) -> Result<()> {
     output.data(|| rows.iter().map(|row| json(row, native)).collect(), || text(&rows, native))
 }
 
-fn guest(
-    language: &'static str,
-    file: PathBuf,
-    cache: PathBuf,
-    batches: &[Batch],
-    scale: &Scale,
-) -> Result<Subject> {
-    let first = one_event();
-    let start = || -> Result<(Duration, SharedFactory, bool)> {
-        let started = Instant::now();
-        let engine = WasmEngine::new(EngineOptions { cache_dir: Some(cache.clone()) })?;
-        let loaded = component::load(&engine, &file)?;
-        let from_cache = loaded.from_cache();
-        let factory = WasmFactory::new(&engine, loaded, &serde_json::json!({}), &LIMITS, "count")?;
-        let factory: SharedFactory = Arc::new(factory);
-        call(&mut open(&factory)?, &first)?;
-        Ok((started.elapsed(), factory, from_cache))
+/// The native one, and the component of each language.
+fn operators(folder: &Path) -> impl Iterator<Item = (&'static str, Option<PathBuf>)> {
+    let file = |name: &str| Some(folder.join(name).join(component::BUILT_COMPONENT));
+    [(NATIVE, None)].into_iter().chain(OPERATORS.map(|(language, name)| (language, file(name))))
+}
+
+/// The operator of a language, its component compiled or from the cache.
+pub(super) fn factory(language: &str, folder: &Path, cache: &Path) -> Result<SharedFactory> {
+    let Some((_, file)) = operators(folder).find(|(name, _)| *name == language) else {
+        bail!("no operator in {language}");
     };
-    let (cold, _, _) = start()?;
-    let (cached, factory, from_cache) = start()?;
-    if !from_cache {
-        bail!("the compiled component was not kept: the figure would be that of a second compilation");
+    let Some(file) = file else { return Ok(native_word_count()) };
+    let engine = WasmEngine::new(EngineOptions { cache_dir: Some(cache.to_owned()) })?;
+    let loaded = component::load(&engine, &file)?;
+    Ok(Arc::new(WasmFactory::new(&engine, loaded, &serde_json::json!({}), &LIMITS, "count")?))
+}
+
+/// Starts an operator with nothing in the cache, and again.
+fn start_twice(language: &str, folder: &Path, file: &Path, cache: &Path) -> Result<Component> {
+    let first = one_event();
+    let start = || -> Result<Duration> {
+        let started = Instant::now();
+        call(&mut open(&factory(language, folder, cache)?)?, &first)?;
+        Ok(started.elapsed())
+    };
+    let cold = start()?;
+    let compiled_bytes = bytes_in(cache);
+    if compiled_bytes == 0 {
+        bail!("the compiled component was not kept: a second start would compile it again");
     }
-    let bytes = std::fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    let component = Component { bytes, compiled_bytes: bytes_in(&cache), cold, cached };
-    Subject::new(language, factory, Some(component), batches, scale)
+    let bytes = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    Ok(Component { bytes, compiled_bytes, cold, cached: start()? })
 }
 
 impl Subject {
-    fn new(
-        language: &'static str,
-        factory: SharedFactory,
-        component: Option<Component>,
-        batches: &[Batch],
-        scale: &Scale,
-    ) -> Result<Subject> {
+    fn new(language: &'static str, component: Option<Component>, factory: &SharedFactory) -> Result<Subject> {
         let first = one_event();
         let started = Instant::now();
-        let mut rig = open(&factory)?;
+        let mut rig = open(factory)?;
         call(&mut rig, &first)?;
-        let open_took = started.elapsed();
-        // This one stays, so that what only the first pays is not in what the others add.
-        work(&mut rig, batches)?;
-        let before = resident();
-        let mut others = Vec::new();
-        for _ in 0..scale.instances {
-            let mut other = open(&factory)?;
-            work(&mut other, batches)?;
-            others.push(other);
-        }
-        let grown = resident().zip(before).map(|(after, before)| after.saturating_sub(before));
-        let instance_bytes = grown.map(|grown| grown / scale.instances as u64);
-        drop(others);
-        let (events_per_s, events_per_cpu_s) = (0.0, None);
-        let figures = Figures { language, component, open: open_took, instance_bytes, events_per_s, events_per_cpu_s };
+        let (open, instance_bytes, events_per_s, events_per_cpu_s) = (started.elapsed(), None, 0.0, None);
+        let figures = Figures { language, component, open, instance_bytes, events_per_s, events_per_cpu_s };
         Ok(Subject { figures, rig, rates: Vec::new() })
     }
 
@@ -182,12 +178,12 @@ fn rate(rig: &mut Rig, batches: &[Batch], least: Duration) -> Result<(f64, Optio
 }
 
 /// Every call once; how many events that were.
-fn work(rig: &mut Rig, batches: &[Batch]) -> Result<usize> {
+pub(super) fn work(rig: &mut Rig, batches: &[Batch]) -> Result<usize> {
     batches.iter().try_for_each(|events| call(rig, events))?;
     Ok(batches.iter().map(Batch::len).sum())
 }
 
-fn open(factory: &SharedFactory) -> Result<Rig> {
+pub(super) fn open(factory: &SharedFactory) -> Result<Rig> {
     Rig::open(factory.clone(), Crash::Never).map_err(|failure| anyhow!("it does not open: {failure:?}"))
 }
 
@@ -201,7 +197,7 @@ fn call(rig: &mut Rig, events: &Batch) -> Result<()> {
 }
 
 /// What split-words makes of the text, over and over: an event per word, keyed by the word.
-fn batches() -> Vec<Batch> {
+pub(super) fn batches() -> Vec<Batch> {
     let words = TEXT.split(|c: char| !c.is_alphanumeric() && c != '\'');
     let words: Vec<String> = words.map(|word| word.trim_matches('\'').to_lowercase()).collect();
     let mut words = words.iter().filter(|word| !word.is_empty()).cycle();
@@ -219,13 +215,6 @@ fn one_event() -> Batch {
     let mut batch = Batch::default();
     batch.push(EventTime(0), Some(b"tide"), Some(&[]));
     batch
-}
-
-/// This process's memory, bytes, a page that several mappings share counted once; where the system tells.
-fn resident() -> Option<u64> {
-    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// The CPU time of this thread; where the system tells.

@@ -1,6 +1,7 @@
 //! `tidemill bench`: runs the standing workloads of `tidemill::bench` and prints a line for each case as it is done, as text
 //! or as a JSON object.
 
+mod instances;
 mod languages;
 
 use super::args::{BenchArgs, CheckpointCommand, DataCommand, DataDir, PipelineArg, Scale};
@@ -29,12 +30,16 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<()> {
         return output.data(json, || table(["workload", "what it measures"], rows()));
     }
     if args.names == [LANGUAGES] {
-        warn_of_development_build(output);
         let scale = match args.scale {
             Scale::Small => languages::SMALL,
             Scale::Full => languages::FULL,
         };
-        return languages::run(&components(args.components.as_deref())?, &scale, output);
+        let folder = components(args.components.as_deref())?;
+        if let Some((language, cache)) = args.instances.asked() {
+            return instances::run(language, &folder, cache, &scale, output);
+        }
+        warn_of_development_build(output);
+        return languages::run(&folder, &scale, output);
     }
     let workloads = Workload::select(&args.names)?;
     let bytes = |gigabytes: f64| (gigabytes * 1e9) as u64;

@@ -50,6 +50,7 @@ fn carried(language: Language) -> Files {
             "tidemill/state.py",
             "tidemill/testing.py",
             "tidemill/timers.py",
+            "tidemill/ttl.py",
         ],
         Language::JavaScript | Language::TypeScript => files![
             "javascript":
@@ -80,6 +81,7 @@ fn carried(language: Language) -> Files {
             "src/runner.js",
             "src/testing.js",
             "src/timers.js",
+            "src/ttl.js",
             "src/value.js",
             "testing.d.ts",
         ],
@@ -100,6 +102,7 @@ fn carried(language: Language) -> Files {
             "internal/guest/headers.go",
             "internal/guest/keys.go",
             "internal/guest/metric.go",
+            "internal/guest/ttl.go",
             "internal/host/arena.go",
             "internal/host/columns.go",
             "internal/host/native.go",
