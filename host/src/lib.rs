@@ -9,6 +9,7 @@ pub mod connector;
 pub mod dataflow;
 pub mod job;
 pub mod operator;
+pub mod remote_tier;
 pub mod state;
 pub mod telemetry;
 pub mod wasm;

@@ -178,11 +178,13 @@ fn a_stream_is_not_made_twice_with_another_shape() {
 fn a_second_owner_of_the_data_directory_is_refused_until_the_first_is_gone() {
     let data = created("1");
     data.run_with(&["stream", "append", "demo/words"], b"kept\n").ok();
-    let mut first = data.command(&["stream", "tail", "demo/words", "--follow"]);
-    let mut first = first.stdout(Stdio::piped()).spawn().expect("starts");
-    let mut line = String::new();
-    BufReader::new(first.stdout.take().expect("stdout")).read_line(&mut line).expect("it has read the stream");
-    assert!(line.contains("kept"), "{line}");
+    // It waits for its lines, and takes no commands meanwhile.
+    let mut first = data.command(&["stream", "append", "demo/words"]);
+    let mut first = first.stdin(Stdio::piped()).spawn().expect("starts");
+    let refused = || data.run(&["stream", "list"]).code != 0;
+    while !refused() {
+        assert_eq!(first.try_wait().expect("asked"), None, "it ended");
+    }
     for verb in [&["stream", "list"][..], &["stream", "cat", "demo/words"], &["stream", "create", "demo/more"]] {
         let refusal = data.run(verb).error();
         assert!(refusal.contains(&*data.path().to_string_lossy()), "it names the directory: {refusal}");
@@ -192,6 +194,25 @@ fn a_second_owner_of_the_data_directory_is_refused_until_the_first_is_gone() {
     let events = data.run(&["stream", "cat", "demo/words"]).json_lines();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["value"], "kept");
+}
+
+#[test]
+fn others_work_beside_a_followed_tail_and_it_shows_what_they_append() {
+    let data = created("1");
+    data.run_with(&["stream", "append", "demo/words"], b"one\n").ok();
+    let mut tail = data.command(&["stream", "tail", "demo/words", "--follow"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("starts");
+    let mut lines = BufReader::new(tail.stdout.take().expect("stdout")).lines().map(|line| line.expect("a line"));
+    assert!(lines.next().expect("the first").contains("one"));
+    data.run_with(&["stream", "append", "demo/words"], b"two\nthree\n").ok();
+    data.run(&["stream", "create", "demo/more"]).ok();
+    assert!(lines.next().expect("the second").contains("two"));
+    assert!(lines.next().expect("the third").contains("three"));
+    data.run(&["stream", "seal", "demo/words"]).ok();
+    assert_eq!(lines.next(), None, "a sealed stream ends it");
+    assert!(tail.wait().expect("an end").success());
+    assert_eq!(data.run(&["stream", "cat", "demo/words"]).json_lines().len(), 3);
+    assert!(!data.path().join("control.sock").exists());
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub struct StateSizes {
 pub struct SealedFileSizes {
     /// Its number.
     pub number: u64,
-    /// Its path in the data directory.
+    /// Its path in the data directory, or where else sealed files lie.
     pub path: String,
     /// Its bytes.
     pub bytes: u64,
@@ -107,6 +107,8 @@ pub struct StoreDescription {
     pub reader_groups: Vec<GroupName>,
     /// By number.
     pub sealed_files: Vec<SealedFileSizes>,
+    /// Where they lie when not in the data directory ([`crate::RemoteTier::url`]).
+    pub remote_tier: Option<String>,
     /// Bytes of the redb file, free pages and all.
     pub hot_file_bytes: u64,
     /// Bytes of chunks in it, which the mover keeps low.

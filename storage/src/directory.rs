@@ -5,6 +5,7 @@
 //! DIR/FORMAT    text: "tidemill data directory, format 3"
 //! DIR/hot.redb  everything that changes (schema.rs)
 //! DIR/sealed/   files of chunks (sealed/)
+//! DIR/TIER      only when they lie elsewhere: where (tier_place.rs)
 //! ```
 
 use crate::backend::BackendFactory;
@@ -12,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::{is_known, newer_format};
 use crate::redb_io::FULL;
 use crate::schema::{FORMAT_FILE, FORMAT_VERSION, HOT_FILE, LOCK_FILE};
-use crate::sealed::{LocalTier, Tier};
+use crate::sealed::Tier;
 use crate::space;
 use redb::backends::FileBackend;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -98,18 +99,23 @@ fn check_format(dir: &Path) -> Result<()> {
 /// Notes the format of a directory whose redb file was found to have it, or was brought to it.
 pub(crate) fn note_format(dir: &Path) -> Result<()> {
     let path = dir.join(FORMAT_FILE);
-    let aside = aside(&path);
+    let text = format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n");
     let write = || {
-        let text = format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n");
         if path.try_exists()? && fs::read_to_string(&path)? == text {
             return Ok(());
         }
-        let mut file = File::create(&aside)?;
-        file.write_all(text.as_bytes())?;
-        drop(file);
-        publish(&aside, &path)
+        write_aside(&path, &text)
     };
     write().map_err(|e| io_error("writing", &path, &e))
+}
+
+/// Writes a small file: after a crash the old one or the whole new one is there.
+pub(crate) fn write_aside(path: &Path, text: &str) -> io::Result<()> {
+    let aside = aside(path);
+    let mut file = File::create(&aside)?;
+    file.write_all(text.as_bytes())?;
+    drop(file);
+    publish(&aside, path)
 }
 
 fn aside(path: &Path) -> PathBuf {
@@ -127,11 +133,14 @@ fn publish(aside: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// The redb file of a directory, and its sealed files.
-pub(crate) struct HotFile(PathBuf);
+pub(crate) struct HotFile {
+    path: PathBuf,
+    tier: Arc<dyn Tier>,
+}
 
 impl HotFile {
-    pub(crate) fn of(dir: &Path) -> HotFile {
-        HotFile(dir.join(HOT_FILE))
+    pub(crate) fn of(dir: &Path, tier: Arc<dyn Tier>) -> HotFile {
+        HotFile { path: dir.join(HOT_FILE), tier }
     }
 }
 
@@ -139,30 +148,30 @@ impl BackendFactory for HotFile {
     type Backend = FileBackend;
 
     fn exists(&self) -> io::Result<bool> {
-        self.0.try_exists()
+        self.path.try_exists()
     }
 
     fn backend(&self) -> io::Result<FileBackend> {
-        let file = OpenOptions::new().read(true).write(true).open(&self.0)?;
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
         FileBackend::new(file).map_err(io::Error::other)
     }
 
     fn aside(&self) -> io::Result<FileBackend> {
         // What a crash left half made is of no use to anybody.
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(aside(&self.0))?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(aside(&self.path))?;
         FileBackend::new(file).map_err(io::Error::other)
     }
 
     fn publish(&self) -> io::Result<()> {
-        publish(&aside(&self.0), &self.0)
+        publish(&aside(&self.path), &self.path)
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(fs::metadata(&self.0)?.len())
+        Ok(fs::metadata(&self.path)?.len())
     }
 
     fn tier(&self) -> io::Result<Arc<dyn Tier>> {
-        Ok(Arc::new(LocalTier::new(&self.place())?))
+        Ok(self.tier.clone())
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
@@ -170,6 +179,6 @@ impl BackendFactory for HotFile {
     }
 
     fn place(&self) -> PathBuf {
-        self.0.parent().unwrap_or(Path::new(".")).to_owned()
+        self.path.parent().unwrap_or(Path::new(".")).to_owned()
     }
 }

@@ -57,6 +57,7 @@ pub mod stream;
 mod sweeper;
 pub mod table;
 mod terms;
+mod tier_place;
 pub mod time;
 pub mod timer;
 mod upkeep;
@@ -92,4 +93,5 @@ pub use sweeper::SweepReport;
 pub use table::{
     Expected, Table, TableAction, TableChange, TableEntry, TableInfo, TableKey, TablePage, TableRange, Version,
 };
+pub use tier_place::RemoteTier;
 pub use time::EventTime;

@@ -18,6 +18,8 @@ pub const FORMAT_VERSION_OLDEST: u32 = 1;
 pub const HOT_FILE: &str = "hot.redb";
 /// The file whose lock is the ownership of a data directory; holds the owner's process id.
 pub const LOCK_FILE: &str = "LOCK";
+/// Where the sealed files lie when not in the directory (tier_place.rs).
+pub const TIER_FILE: &str = "TIER";
 /// Text file that tells the format before redb is touched: `tidemill data directory, format 3`.
 pub const FORMAT_FILE: &str = "FORMAT";
 

@@ -343,6 +343,8 @@ mod tests {
         let mut third = space.line_up(1);
         assert!(!third.is_granted(), "it came later");
         assert_eq!(space.look().waiting_parts, 2);
+        // What the first has written is gone from the disk.
+        disk.set(Ok(Some(9 * MIB)));
         let waits = thread::spawn(move || second.wait());
         first.spend();
         space.settle(MIB);

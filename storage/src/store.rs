@@ -24,6 +24,7 @@ use crate::stream::transaction::TransactionLimits;
 use crate::stream::{self, ReadChunk, StreamConfig, StreamInfo};
 use crate::sweeper::{self, Sweeper};
 use crate::terms::TermsSource;
+use crate::tier_place::{self, RemoteTier};
 use crate::upkeep::{Changed, serve};
 use crate::{committer, flush, fold, state};
 use bytes::Bytes;
@@ -76,6 +77,9 @@ pub struct StoreOptions {
     pub transactions: TransactionLimits,
     /// How often, ms, the background lets the clock work: leases of transactions, idle writers. 0 = only [`Store::sweep`] does.
     pub sweep_interval_ms: u64,
+    /// Where sealed files lie, when not in the data directory. Fixed once a directory was opened with it; those that lay in the
+    /// directory are carried over then.
+    pub remote_tier: Option<RemoteTier>,
     /// Gives the time: of what is created, of leases, of silence, of policies. The default knows no time and says 0.
     pub clock: Clock,
 }
@@ -100,6 +104,7 @@ impl Default for StoreOptions {
             sweep_interval_ms: 1_000,
             writer_ttl_ms: 7 * 24 * 3_600_000,
             maintenance_interval_ms: 0,
+            remote_tier: None,
             clock: Arc::new(|| 0),
         }
     }
@@ -122,6 +127,7 @@ impl std::fmt::Debug for StoreOptions {
             .field("queue_parts", &self.queue_parts)
             .field("transactions", &self.transactions)
             .field("sweep_interval_ms", &self.sweep_interval_ms)
+            .field("remote_tier", &self.remote_tier)
             .finish_non_exhaustive()
     }
 }
@@ -216,7 +222,8 @@ impl Store {
     /// newer.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Store> {
         let lock = acquire(dir)?;
-        let store = Store::start(HotFile::of(dir), options, Some(lock))
+        let tier = tier_place::tier(dir, options.remote_tier.as_ref())?;
+        let store = Store::start(HotFile::of(dir, tier), options, Some(lock))
             .map_err(|e| e.context(format!("data directory {}", dir.display())))?;
         note_format(dir)?;
         Ok(store)
@@ -428,6 +435,7 @@ impl Store {
             hot_bytes_max: self.inner.options.hot_bytes_max,
             mover: self.mover_status(),
             disk: self.disk(),
+            remote_tier: self.inner.options.remote_tier.as_ref().map(|remote| remote.url.clone()),
             ..described
         })
     }

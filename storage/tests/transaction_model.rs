@@ -1,4 +1,4 @@
-//! Transactions, notes of time, appends, scaling, moves, restarts and crashes in random order, against a plain model. What is visible is always the
+//! Transactions, notes of time, appends, scaling, truncation, moves, restarts and crashes in random order, against a plain model. What is visible is always the
 //! list of what was committed, whole and in the order of the commits (invariants I-2, I-11); what is not committed is nowhere; watermarks
 //! strictly ascend, their cuts never go back, and behind a cut no well-behaved writer has an event at or below its bound (I-5, I-6; W-10: a crash
 //! between a mark and its watermark leaves both or none).
@@ -8,7 +8,7 @@
 mod support;
 
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use support::clock::HandClock;
 use support::{assert_whole, name, read_segment};
 use tidemill_storage::fault::FaultDisk;
@@ -38,6 +38,8 @@ enum Step {
     Turn(i64),
     Sweep,
     Scale(u32),
+    /// Where a reader stands after so many reads.
+    Truncate(usize),
     Seal(u64),
     Reopen,
     Crash(u64),
@@ -59,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1i64..9_000).prop_map(Step::Turn),
         2 => Just(Step::Sweep),
         1 => (1u32..4).prop_map(Step::Scale),
+        2 => (0usize..12).prop_map(Step::Truncate),
         1 => (0u64..4).prop_map(Step::Seal),
         1 => Just(Step::Reopen),
         3 => (1u64..10).prop_map(Step::Crash),
@@ -85,6 +88,8 @@ struct Model {
     ended: BTreeMap<TransactionId, bool>,
     /// Staged events of those that have not.
     staged: BTreeMap<TransactionId, Vec<u64>>,
+    /// Visible once, truncated since.
+    truncated: BTreeSet<u64>,
 }
 
 struct Run {
@@ -99,7 +104,7 @@ struct Run {
     begun: BTreeMap<TransactionId, usize>,
     /// The next event; its number is its time, and its key.
     next: u64,
-    /// How far each writer may say that it is: below the events it has yet to make visible.
+    /// All that were ever seen.
     watermarks: Vec<Watermark>,
 }
 
@@ -294,6 +299,20 @@ impl Run {
                 let info = self.store.stream(&self.info.name)?.unwrap();
                 self.store.scale_stream(&info.name, &Scaling::to(&info, segments)?)?;
             }
+            Step::Truncate(reads) => {
+                let mut reader = self.store.reader(&self.info.name, ReadFrom::Head, None)?;
+                for _ in 0..reads {
+                    match reader.read(1)? {
+                        StreamRead::Events { batch, .. } => {
+                            self.maybe.truncated.extend(batch.timestamps.iter().map(|time| *time as u64));
+                        }
+                        StreamRead::CaughtUp => break,
+                        other => panic!("{other:?}"),
+                    }
+                }
+                self.store.truncate_stream(&self.info.name, &reader.cut())?;
+                self.model = self.maybe.clone();
+            }
             Step::Seal(eighths) => {
                 let hot = self.store.describe()?.hot_chunk_bytes;
                 self.store.seal(hot * eighths / 4)?;
@@ -352,7 +371,8 @@ impl Run {
         let mut segments: Vec<SegmentId> = info.all_segments().map(|s| s.id).collect();
         segments.sort_unstable();
         for segment in segments {
-            let mut at = support::position(&info, segment, 0);
+            let head = info.all_segments().find(|s| s.id == segment).unwrap().head;
+            let mut at = support::position(&info, segment, head.0);
             loop {
                 let read = self.store.read(at, 1 << 20).unwrap();
                 if read.batch.is_empty() {
@@ -369,6 +389,7 @@ impl Run {
         all.sort_unstable();
         let mut expected: Vec<u64> = of.visible.iter().flatten().copied().collect();
         let order: BTreeMap<u64, usize> = expected.iter().enumerate().map(|(at, value)| (*value, at)).collect();
+        expected.retain(|value| !of.truncated.contains(value));
         expected.sort_unstable();
         let in_order = |values: &Vec<u64>| values.iter().map(|v| order.get(v)).collect::<Vec<_>>().is_sorted();
         let ended = of.ended.iter().all(|(id, committed)| {
@@ -411,13 +432,22 @@ impl Run {
 
     fn check_time(&mut self) {
         let now = self.store.stream_time(self.info.stream, usize::MAX).unwrap().watermarks;
-        assert!(now.starts_with(&self.watermarks), "a watermark stays as it was emitted");
+        // One that was emitted stays as it was, until every place that is left has passed it.
+        let head = self.store.stream(&self.info.name).unwrap().unwrap().head_cut();
+        let known = &self.watermarks;
+        let kept_from = now.first().map_or(known.len(), |first| known.partition_point(|w| w.lower < first.lower));
+        assert!(now.starts_with(&known[kept_from..]), "a watermark stays as it was emitted");
+        for gone in &known[..kept_from] {
+            assert!(head.is_at_or_after(&gone.cut).unwrap(), "{gone:?} is gone, and the head is at {head}");
+        }
         for pair in now.windows(2) {
             assert!(pair[0].lower < pair[1].lower);
             assert!(pair[1].cut.is_at_or_after(&pair[0].cut).unwrap());
         }
-        assert_eq!(self.store.stream(&self.info.name).unwrap().unwrap().watermark, now.last().map(|w| w.lower));
-        self.watermarks = now;
+        self.watermarks.truncate(kept_from);
+        self.watermarks.extend(now);
+        let told = self.store.stream(&self.info.name).unwrap().unwrap().watermark;
+        assert_eq!(told, self.watermarks.last().map(|w| w.lower));
     }
 
     /// Whoever noted a time while it took part: its events behind a cut are later. Here everybody is well-behaved, but those that were idle or
@@ -437,8 +467,9 @@ impl Run {
                     (None, false) => continue,
                 };
                 let all = read_segment(&self.store, &info, segment.id).unwrap();
-                let batch = self.store.read(support::position(&info, segment.id, 0), usize::MAX).unwrap().batch;
-                for (at, value) in all.iter().enumerate().skip(from as usize) {
+                let head = segment.head.0;
+                let batch = self.store.read(support::position(&info, segment.id, head), usize::MAX).unwrap().batch;
+                for (at, value) in all.iter().enumerate().skip(from.saturating_sub(head) as usize) {
                     let writer =
                         WRITERS.iter().position(|w| batch.keys.get(at).unwrap().starts_with(w.as_bytes())).unwrap();
                     if behaved.contains(&writer) {

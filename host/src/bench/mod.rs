@@ -163,7 +163,7 @@ struct Scratch {
 
 impl Scratch {
     fn open(&mut self, clock: &Clock) -> Result<&Store, BenchError> {
-        let options = job::store_options(&Settings::default(), clock);
+        let options = job::store_options(&Settings::default(), clock)?;
         Ok(self.store.insert(Store::open(&self.data_dir, options)?))
     }
 

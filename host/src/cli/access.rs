@@ -1,6 +1,7 @@
 //! The data directory of a command: its store, which the command opens itself or which the process that owns it lends,
 //! and the pipelines that run there. `session.rs` holds it for every command.
 
+use super::control::server::ControlServer;
 use super::jobs::Jobs;
 use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,18 @@ impl Access {
         }
     }
 
+    /// For a command that stays: lets others work beside it, as they do beside `run`, until what it gives is dropped. None when
+    /// this is such another one, or when it cannot be: then they are told who has the data directory.
+    pub(crate) fn serve(&self, store: &Store) -> Option<ControlServer> {
+        if self.owned.is_some() {
+            return None;
+        }
+        let owned = Owned { store: store.clone(), jobs: Arc::default() };
+        ControlServer::start(&self.data_dir, owned)
+            .inspect_err(|error| tracing::warn!("no commands beside this one: {error:#}"))
+            .ok()
+    }
+
     /// The pipelines that this process runs.
     pub(crate) fn jobs(&self) -> Option<&Jobs> {
         self.owned.as_ref().map(|owned| &*owned.jobs)
@@ -106,5 +119,5 @@ impl Access {
 
 /// Opens a data directory, making it if need be.
 pub(crate) fn open_store(data_dir: &Path, settings: &Settings) -> Result<Store> {
-    Ok(Store::open(data_dir, job::store_options(settings, &Clock::system()))?)
+    Ok(Store::open(data_dir, job::store_options(settings, &Clock::system())?)?)
 }

@@ -10,6 +10,7 @@ use tidemill::config::settings::Settings;
 use tidemill::config::{Overrides, parse};
 use tidemill::job::graph::{Graph, GraphNode, NodeKind};
 use tidemill::job::{self, RunOptions};
+use tidemill::remote_tier::remote_tier;
 use tidemill_storage::stream::StreamConfig;
 
 pub(crate) fn run(args: &PipelineArgs, settings: &SettingsArg, output: &Output) -> Result<()> {
@@ -17,7 +18,10 @@ pub(crate) fn run(args: &PipelineArgs, settings: &SettingsArg, output: &Output) 
     let pipeline = parse::load(&args.pipeline, &overrides)?;
     // A store that is thrown away, in which the streams that the pipeline reads exist: what they hold does not matter.
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let settings = Settings::load(settings.settings.as_deref())?;
+    let mut settings = Settings::load(settings.settings.as_deref())?;
+    remote_tier(&settings.store).map_err(anyhow::Error::msg)?;
+    // The scratch directory must not put its name on it.
+    (settings.store.tier, settings.store.tier_options) = Default::default();
     let store = access::open_store(scratch.path(), &settings)?;
     for source in &pipeline.sources {
         if let SourceKind::Stream(source) = &source.kind {

@@ -4,6 +4,7 @@
 use super::document::Document;
 use super::error::ConfigError;
 use super::table::{Item, Table};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Names a user's file when `--settings` does not.
@@ -44,6 +45,12 @@ pub struct StoreSettings {
     pub sealed_file_bytes: u64,
     /// Bytes of the disk that are left free: work waits instead.
     pub reserve_bytes: u64,
+    /// Where sealed files lie, as a URL (`s3://BUCKET/PREFIX`); none = in the data directory.
+    pub tier: Option<String>,
+    /// Options of that place's client, by its own names. They may be secret.
+    pub tier_options: BTreeMap<String, String>,
+    /// Memory for blocks that were read there, bytes.
+    pub tier_cache_bytes: u64,
 }
 
 /// `[state]`.
@@ -104,12 +111,31 @@ impl Settings {
             count(&table, "threads", 0..=1_024, &mut self.workers.threads)?;
         }
         if let Some(item) = root.get("store") {
-            let table = item.table(&["cache", "checkpoints_retained", "hot", "sealed_file", "reserve"])?;
+            let keys = [
+                "cache",
+                "checkpoints_retained",
+                "hot",
+                "sealed_file",
+                "reserve",
+                "tier",
+                "tier_options",
+                "tier_cache",
+            ];
+            let table = item.table(&keys)?;
             size(&table, "cache", 1 << 20, &mut self.store.cache_bytes)?;
             count(&table, "checkpoints_retained", 1..=1_000_000, &mut self.store.checkpoints_retained)?;
             size(&table, "hot", 64 << 10, &mut self.store.hot_bytes_max)?;
             size(&table, "sealed_file", 64 << 10, &mut self.store.sealed_file_bytes)?;
             size(&table, "reserve", 0, &mut self.store.reserve_bytes)?;
+            size(&table, "tier_cache", 1 << 20, &mut self.store.tier_cache_bytes)?;
+            if let Some(item) = table.get("tier") {
+                self.store.tier = Some(item.text()?.to_string()).filter(|url| !url.is_empty());
+            }
+            if let Some(item) = table.get("tier_options") {
+                for (key, _, item) in item.open_table()?.entries() {
+                    self.store.tier_options.insert(key.to_string(), item.text()?.to_string());
+                }
+            }
         }
         if let Some(item) = root.get("state") {
             let table = item.table(&["flush", "memory", "cache"])?;

@@ -21,6 +21,7 @@ use crate::dataflow::source_task::ReadLimits;
 use crate::dataflow::task::{FailureKind, TaskFailure};
 use crate::dataflow::worker::Executor;
 use crate::operator::{SharedFactory, builtin};
+use crate::remote_tier::remote_tier;
 use crate::wasm::{self, WasmAggregates, WasmEngine, WasmFactory};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_storage::checkpoint::CheckpointRecord;
 use tidemill_storage::stream::StreamConfig;
+
 use tidemill_storage::{Kind, Store, StoreOptions};
 
 /// The state of a job that waits for room on the disk.
@@ -110,14 +112,14 @@ impl RunHandle {
 
 /// Opens a store with the process settings.
 pub fn open_store(options: &RunOptions, clock: &Clock) -> Result<Store, JobError> {
-    Ok(Store::open(&options.data_dir, store_options(&options.settings, clock))?)
+    Ok(Store::open(&options.data_dir, store_options(&options.settings, clock)?)?)
 }
 
 /// What the process settings say of a store.
-pub fn store_options(settings: &Settings, clock: &Clock) -> StoreOptions {
+pub fn store_options(settings: &Settings, clock: &Clock) -> Result<StoreOptions, JobError> {
     let clock = clock.clone();
     let (settings, state) = (&settings.store, &settings.state);
-    StoreOptions {
+    Ok(StoreOptions {
         cache_bytes: settings.cache_bytes as usize,
         checkpoints_retained: settings.checkpoints_retained as usize,
         hot_bytes_max: settings.hot_bytes_max,
@@ -128,9 +130,10 @@ pub fn store_options(settings: &Settings, clock: &Clock) -> StoreOptions {
         state_cache_bytes: state.cache_bytes,
         reserve_bytes: settings.reserve_bytes,
         maintenance_interval_ms: MAINTENANCE_INTERVAL_MS,
+        remote_tier: remote_tier(settings).map_err(JobError::Invalid)?,
         clock: Arc::new(move || clock.now_ms()),
         ..StoreOptions::default()
-    }
+    })
 }
 
 /// Checks a pipeline as far as that goes without running it: components, ports, sources. Gives the graph.

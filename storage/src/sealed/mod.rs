@@ -10,14 +10,18 @@
 //! 4. file numbers only count up, and a file's name holds the crc of its bytes.
 
 pub(crate) mod layout;
+mod local_tier;
 pub(crate) mod mover;
+mod object_tier;
 pub(crate) mod reader;
 mod rewrite;
 pub(crate) mod tier;
 pub(crate) mod writer;
 
+pub use local_tier::LocalTier;
 pub use mover::{MoverStatus, SealReport};
-pub use tier::{LocalTier, ObjectTier, SEALED_FOLDER, Tier, TierFile};
+pub use object_tier::{ObjectTier, Spawn};
+pub use tier::{SEALED_FOLDER, Tier, TierFile};
 
 /// What a sealed file holds. The numbers are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

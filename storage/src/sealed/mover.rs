@@ -223,19 +223,22 @@ impl Mover {
         self.known().unlink.iter().any(|other| other == name)
     }
 
+    /// Logs what changes, not every try: an outage may take hours. Not under the lock: a log may be slow.
     fn note<T>(&self, result: Result<T>) -> Result<T> {
-        let mut known = self.known();
-        match &result {
-            Ok(_) => known.status.last_error = None,
-            Err(e) => {
-                let text = e.to_string();
-                // What a closing store breaks off is done after the next opening.
-                if known.status.last_error.as_ref() != Some(&text) && !self.queue.is_closed() {
-                    tracing::warn!(error = %text, "chunks stay in the hot file; moving them is tried again");
-                }
-                known.status.last_error = Some(text);
-                known.doubt = true;
+        let error = result.as_ref().err().map(ToString::to_string);
+        let before = {
+            let mut known = self.known();
+            known.doubt |= error.is_some();
+            std::mem::replace(&mut known.status.last_error, error.clone())
+        };
+        match (before, error) {
+            (None, None) => {}
+            (Some(_), None) => tracing::info!("chunks move to sealed files again"),
+            // What a closing store breaks off is done after the next opening.
+            (None, Some(error)) if !self.queue.is_closed() => {
+                tracing::warn!(%error, "chunks stay in the hot file; moving them is tried again");
             }
+            (_, Some(error)) => tracing::debug!(%error, "chunks still stay in the hot file"),
         }
         result
     }

@@ -67,6 +67,7 @@ fn json(store: &StoreDescription) -> Value {
         "logs": logs.collect::<Vec<_>>(),
         "reader_groups": groups.collect::<Vec<_>>(),
         "sealed_files": files.collect::<Vec<_>>(),
+        "remote_tier": store.remote_tier,
         "hot_file_bytes": store.hot_file_bytes,
         "hot_chunk_bytes": store.hot_chunk_bytes,
         "hot_bytes_max": store.hot_bytes_max,
@@ -122,6 +123,9 @@ fn text(store: &StoreDescription) -> String {
         parts.push(format!("{live} transactions hold {bytes} that no stream shows yet\n"));
     }
     parts.push(tier_table(store));
+    if let Some(url) = &store.remote_tier {
+        parts.push(format!("sealed files lie in {url}\n"));
+    }
     let mut talk = format!("chunks move to sealed files beyond {} in the hot file\n", size(store.hot_bytes_max));
     if let Some(error) = &store.mover.last_error {
         talk.push_str(&format!("the last move failed and is tried again: {error}\n"));

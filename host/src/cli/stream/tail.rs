@@ -14,6 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &TailArgs, session: &Session) -> Result<()> {
     let store = session.access.open()?;
+    let _serving = args.follow.then(|| session.access.serve(&store));
     if args.follow && session.output.stdout_is_terminal() && !session.output.json() {
         return super::watch::run(args, &store, session);
     }

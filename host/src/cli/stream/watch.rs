@@ -1,5 +1,5 @@
 //! How `tidemill stream tail --follow` looks on a terminal: the stream's rate, size and watermark above, its last events below, drawn again
-//! and again. Elsewhere `tail` prints plain lines.
+//! when they change. Elsewhere `tail` prints plain lines.
 
 use super::events;
 use crate::cli::args::TailArgs;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &TailArgs, store: &Store, session: &Session) -> Result<(
     let mut reader = store.reader(&args.name, ReadFrom::Cut(begin), None)?;
     let mut last = VecDeque::new();
     let (started, mut rates, mut gone) = (Instant::now(), Rates::default(), 0);
-    let mut out = session.output.stdout();
+    let (mut out, mut shown) = (session.output.stdout(), String::new());
     loop {
         // Asked before looking: what was committed until then is still shown.
         let over = interrupt.asked();
@@ -41,9 +41,13 @@ pub(super) fn run(args: &TailArgs, store: &Store, session: &Session) -> Result<(
         let stream = session.access.stream(store, &args.name)?;
         let appended: u64 = stream.all_segments().map(|s| s.tail.0).sum();
         let rate = rates.update(started.elapsed().as_millis() as u64, &[appended]).first().copied().unwrap_or(0);
-        out.write(CLEAR.as_bytes())?;
-        out.write(picture(&stream, rate, gone, &last).as_bytes())?;
-        out.flush()?;
+        let picture = picture(&stream, rate, gone, &last);
+        if picture != shown {
+            out.write(CLEAR.as_bytes())?;
+            out.write(picture.as_bytes())?;
+            out.flush()?;
+            shown = picture;
+        }
         if over || stream.state == StreamState::Sealed {
             return Ok(());
         }
