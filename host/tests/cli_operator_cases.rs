@@ -131,6 +131,36 @@ expect.output.out = [{ key = "a", value = "1" }, { key = "a", value = "2" }]
 }
 
 #[test]
+fn state_ages_by_the_clock_of_the_case() {
+    let cases = r#"
+[[case]]
+name = "a hundred milliseconds"
+step = [
+    { time = 1000 },
+    { events = [{ key = "a", value = "brief" }] },
+    { time = 1099 },
+    { events = [{ key = "a", value = "brief" }, { key = "b", value = "brief" }] },
+    { time = 1199 },
+    { events = [{ key = "a", value = "brief" }] },
+]
+[case.expect]
+output.out = [
+    { key = "a", value = "1" },
+    { key = "a", value = "2" },
+    { key = "b", value = "1" },
+    { key = "a", value = "1" },
+]
+state.brief = [{ key = "a", value = "1" }, { key = "b", value = "1" }]
+timers = []
+"#;
+    // The host frees what is over an eighth of its time later; until then it is there and nobody reads it.
+    test(CONFORMANCE, cases, &["--crash"]).ok();
+    let later = cases.replace("    { time = 1199 },\n", "    { time = 1300 },\n");
+    let later = later.replace(r#", { key = "b", value = "1" }]"#, "]");
+    test(CONFORMANCE, &later, &["--crash"]).ok();
+}
+
+#[test]
 fn every_way_to_fail_can_be_expected() {
     let case = |command: &str, expected: &str| {
         format!(

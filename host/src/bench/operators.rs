@@ -150,12 +150,7 @@ struct Count {
 
 impl Count {
     /// `write` makes a count what is given out.
-    fn process(
-        &mut self,
-        events: &Batch,
-        context: &mut Context,
-        write: fn(u64, &mut Vec<u8>),
-    ) -> Result<(), Failure> {
+    fn process(&mut self, events: &Batch, context: &mut Context, write: fn(u64, &mut Vec<u8>)) -> Result<(), Failure> {
         self.index.clear();
         self.keys.clear();
         self.slots.clear();

@@ -1,7 +1,7 @@
 //! A language's conformance operator: built by `tidemill build`, loaded once, opened for each test.
 
-use crate::tools;
 use crate::rig::{Crash, Done, LIMITS, Rig};
+use crate::tools;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;

@@ -52,7 +52,8 @@ impl NativeTests {
     /// Says it when the program is not here.
     pub(crate) fn run(&self, arguments: &[&str], folder: &Path) {
         let what = format!("native tests of {}", folder.strip_prefix(repository()).unwrap_or(folder).display());
-        let command = Command::new(self.program).args(arguments).current_dir(folder).env("PATH", tools::path()).output();
+        let command =
+            Command::new(self.program).args(arguments).current_dir(folder).env("PATH", tools::path()).output();
         let output = match command {
             Ok(output) => output,
             Err(error) => return tools::skipped(&what, &format!("{} does not start: {error}", self.program)),

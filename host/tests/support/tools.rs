@@ -21,7 +21,8 @@ pub(crate) fn are_missing(said: &str) -> bool {
 fn kept() -> Vec<PathBuf> {
     const PROGRAMS: [(&str, &str); 2] = [("javascript-", "node_modules/.bin"), ("go-", "go/bin")];
     let named = std::env::var_os("TIDEMILL_TOOLCHAINS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_BIN_EXE_tidemill")).ancestors().nth(2).map(|target| target.join("toolchains"));
+    let beside =
+        || Path::new(env!("CARGO_BIN_EXE_tidemill")).ancestors().nth(2).map(|target| target.join("toolchains"));
     let entries = named.or_else(beside).and_then(|folder| std::fs::read_dir(folder).ok());
     let of = |toolchain: PathBuf| {
         let name = toolchain.file_name()?.to_string_lossy().into_owned();

@@ -93,8 +93,10 @@ pub(super) fn run(folder: &Path, scale: &Scale, output: &Output) -> Result<()> {
         }
         output.say(&format!("starting {language}"));
         let (cache, started) = (cache.path().join(language), || format!("count in {language}"));
-        let component = file.map(|file| start_twice(language, folder, &file, &cache)).transpose().with_context(started)?;
-        let mut subject = Subject::new(language, component, &factory(language, folder, &cache)?).with_context(started)?;
+        let component =
+            file.map(|file| start_twice(language, folder, &file, &cache)).transpose().with_context(started)?;
+        let mut subject =
+            Subject::new(language, component, &factory(language, folder, &cache)?).with_context(started)?;
         subject.figures.instance_bytes = instances::ask(language, folder, &cache, scale).with_context(started)?;
         subjects.push(subject);
     }
@@ -250,7 +252,8 @@ fn json(row: &Figures, native: f64) -> serde_json::Value {
 
 fn text(rows: &[Figures], native: f64) -> String {
     let time = |time: Duration| format!("{:.1} ms", ms(time));
-    let of_component = |row: &Figures, what: &dyn Fn(&Component) -> String| row.component.as_ref().map_or("-".into(), what);
+    let of_component =
+        |row: &Figures, what: &dyn Fn(&Component) -> String| row.component.as_ref().map_or("-".into(), what);
     let row = |row: &Figures| {
         [
             row.language.to_owned(),

@@ -202,8 +202,7 @@ fn parse_cases(name: &str, text: &str) -> Result<Vec<Case>> {
 /// What can be said against it without the operator.
 fn check(case: &Case) -> Result<()> {
     for (i, step) in case.step.iter().enumerate() {
-        let things =
-            [step.events.is_some(), step.watermark.is_some(), step.time.is_some(), step.replace, step.close];
+        let things = [step.events.is_some(), step.watermark.is_some(), step.time.is_some(), step.replace, step.close];
         if things.iter().filter(|thing| **thing).count() != 1 {
             bail!("step {}: a step has one of events, watermark, time, replace = true, close = true", i + 1);
         }

@@ -2,8 +2,8 @@
 
 use super::case::{Case, Event, Step, Time};
 use super::rig::{Crash, Done, Emitted, Entry, LIMITS, Rig, Waiting};
-use anyhow::{Context, Result, bail};
 use crate::cli::project::World;
+use anyhow::{Context, Result, bail};
 use std::sync::Arc;
 use tidemill::operator::builtin::window;
 use tidemill::operator::{Descriptor, Failure, SharedFactory};
