@@ -39,7 +39,7 @@ fn on_the_clock(guest: &Guest) {
 
 fn in_event_time(guest: &Guest) {
     let mut rig = guest.open();
-    let mut ask_at = |rig: &mut Rig, time: i64, command: &str| texts(&call(rig, &[("k", time, command)]).unwrap(), 0);
+    let ask_at = |rig: &mut Rig, time: i64, command: &str| texts(&call(rig, &[("k", time, command)]).unwrap(), 0);
     ask_at(&mut rig, 1_000, "keep a");
     ask_at(&mut rig, 1_000, "keep b");
     assert_eq!(ask_at(&mut rig, 1_000, "note x"), ["x"]);

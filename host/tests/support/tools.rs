@@ -42,5 +42,5 @@ pub(crate) fn path() -> OsString {
 /// Whether all of these programs are there.
 pub(crate) fn are_there(programs: &[&str]) -> bool {
     let there = |program: &&str| std::env::split_paths(&path()).any(|folder| folder.join(program).is_file());
-    programs.iter().all(|program| there(program))
+    programs.iter().all(there)
 }

@@ -42,6 +42,7 @@ fn carried(language: Language) -> Files {
             "tidemill/list_state.py",
             "tidemill/log.py",
             "tidemill/map_state.py",
+            "tidemill/memory_host.py",
             "tidemill/metrics.py",
             "tidemill/operator.py",
             "tidemill/output.py",

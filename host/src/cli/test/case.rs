@@ -162,7 +162,7 @@ impl Bytes {
             Bytes::Json(json) => Ok(json.json.to_string().into_bytes()),
             Bytes::Hex(Hex { hex }) => {
                 let digits: Vec<u8> = hex.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-                if digits.len() % 2 != 0 || !digits.iter().all(u8::is_ascii_hexdigit) {
+                if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
                     bail!("hex = {hex:?}: write pairs of hexadecimal digits");
                 }
                 let value = |digit: u8| (digit as char).to_digit(16).unwrap_or_default() as u8;
