@@ -292,6 +292,36 @@ fn windows_that_cannot_be_meant_are_said() {
 }
 
 #[test]
+fn a_case_says_which_inputs_are_broadcast_and_shows_state_that_is_no_keys() {
+    const SCOPES: &str = "host/tests/guests/scopes";
+    let cases = r#"
+[[case]]
+name = "rules"
+broadcast = ["rules"]
+step = [
+    { input = "rules", events = [{ value = "add k 2" }, { value = "poison k" }, { value = "mode on" }] },
+    { events = [{ key = "a", value = "keep x" }, { value = "keep y" }, { key = "b", value = "show" }] },
+]
+[case.expect]
+output.out = [{ key = "b", value = "on k=2" }]
+dead_letters = [{ reason = "poison" }]
+state.mode = [{ key = "", value = { hex = "026f6e" } }]
+state.totals = [{ key = "", sub_key = "k", value = { hex = "04" } }]
+state.list = [{ key = "", value = { hex = "0178" } }, { key = "", value = { hex = "0179" } }]
+
+[[case]]
+name = "a write from elsewhere"
+broadcast = ["rules"]
+step = [{ events = [{ value = "write k" }] }]
+expect.failure.trap = "only a call with events of a broadcast input may write it"
+"#;
+    test(SCOPES, cases, &["--crash"]).ok();
+    let unknown = "[[case]]\nname = 'x'\nbroadcast = ['rule']\n";
+    let error = test(SCOPES, unknown, &[]).error();
+    assert!(error.contains("no input \"rule\": it has events, rules"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_meant_is_said() {
     let unknown = "[[case]]\nname = 'x'\nstep = [{ input = 'nowhere', events = [] }]\n";
     let error = test(CONFORMANCE, unknown, &[]).error();

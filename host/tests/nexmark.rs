@@ -1,18 +1,20 @@
-//! Every Nexmark pipeline writes what a plain reference computes: in order and in disorder with late events, at parallelism
-//! 1 and 3, with small and large reads, and killed with SIGKILL at random moments. Real binary, real disk.
+//! Every Nexmark pipeline, built-in and with components, writes what a plain reference computes: in order and in disorder with late
+//! events, at parallelism 1 and 3, with small and large reads, and killed with SIGKILL at random moments. Real binary, real disk.
 
 #[path = "support/golden.rs"]
 mod golden;
 #[path = "support/nexmark_reference.rs"]
 mod nexmark_reference;
 
-use golden::{Running, repository, run_to_end, tidemill};
+use golden::{Running, build_operators, repository, run_to_end, tidemill};
 use nexmark_generate::{Options, lines, write_files};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 const QUERIES: [&str; 10] = ["q0", "q1", "q2", "q3", "q4", "q5", "q7", "q8", "q11", "q12"];
+/// The pipeline without code, and the one of components.
+const FILES: [&str; 2] = ["pipeline", "wasm"];
 
 /// xorshift: the same disorder in every run.
 struct Random(u64);
@@ -68,8 +70,12 @@ impl World {
 
     /// Runs a query with data directory and output under a name.
     fn command(&self, query: &str, name: &str, more: &[&str]) -> Command {
+        self.command_of("pipeline", query, name, more)
+    }
+
+    fn command_of(&self, file: &str, query: &str, name: &str, more: &[&str]) -> Command {
         let mut command = tidemill();
-        command.arg("run").arg(repository().join(format!("examples/pipelines/nexmark-{query}/pipeline.toml")));
+        command.arg("run").arg(repository().join(format!("examples/pipelines/nexmark-{query}/{file}.toml")));
         command.arg("--data-dir").arg(self.path(&format!("{name}-data")));
         for set in [
             format!("sources.events.file.path={}", self.path("events.jsonl").display()),
@@ -110,13 +116,14 @@ fn read_parts(folder: &Path) -> Vec<String> {
 
 #[test]
 fn every_query_equals_its_reference_in_order_and_with_late_events() {
+    build_operators();
     for (order, lines) in [("in order", in_order()), ("in disorder", in_disorder())] {
         let world = World::new(lines);
         for query in QUERIES {
-            for parallelism in ["1", "3"] {
-                let name = format!("{query}-{parallelism}");
-                run_to_end(world.command(query, &name, &["--parallelism", parallelism]));
-                world.assert_output(query, &name, &format!("{order}, parallelism {parallelism}"));
+            for (file, parallelism) in FILES.iter().flat_map(|file| [(file, "1"), (file, "3")]) {
+                let name = format!("{query}-{file}-{parallelism}");
+                run_to_end(world.command_of(file, query, &name, &["--parallelism", parallelism]));
+                world.assert_output(query, &name, &format!("{file}, {order}, parallelism {parallelism}"));
             }
         }
     }
@@ -150,6 +157,7 @@ fn files_of_one_source_are_partitions_and_give_the_same() {
 
 #[test]
 fn every_query_survives_kills_at_random_moments() {
+    build_operators();
     let world = World::new(in_disorder());
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let mut kills = 0;
@@ -160,19 +168,21 @@ fn every_query_survives_kills_at_random_moments() {
         run_to_end(world.command(query, &straight, &often));
         // How long a run takes here decides when kills can hit; the result does not depend on it.
         let whole = started.elapsed();
-        let killed = format!("{query}-killed");
-        for attempt in 0..6u64 {
-            let mut more = often.to_vec();
-            more.extend(["--parallelism", ["1", "3", "2"][attempt as usize % 3]]);
-            let part = 15 + random.next() % 70 + attempt * 5;
-            let after = whole.mul_f64(part as f64 / 100.0).max(Duration::from_millis(5));
-            if Running::start(world.command(query, &killed, &more)).kill_after(after) {
-                break;
+        for file in FILES {
+            let killed = format!("{query}-{file}-killed");
+            for attempt in 0..6u64 {
+                let mut more = often.to_vec();
+                more.extend(["--parallelism", ["1", "3", "2"][attempt as usize % 3]]);
+                let part = 15 + random.next() % 70 + attempt * 5;
+                let after = whole.mul_f64(part as f64 / 100.0).max(Duration::from_millis(5));
+                if Running::start(world.command_of(file, query, &killed, &more)).kill_after(after) {
+                    break;
+                }
+                kills += 1;
             }
-            kills += 1;
+            run_to_end(world.command_of(file, query, &killed, &often));
+            world.assert_output(query, &killed, &format!("{file}, killed"));
         }
-        run_to_end(world.command(query, &killed, &often));
-        world.assert_output(query, &killed, "killed");
     }
-    assert!(kills >= 10, "only {kills} kills hit");
+    assert!(kills >= 20, "only {kills} kills hit");
 }

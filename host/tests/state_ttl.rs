@@ -31,7 +31,7 @@ fn states(clock: TtlClock, refresh: TtlRefresh) -> Vec<StateDescriptor> {
     let ttl = Some(Ttl { ms: TTL_MS, clock, refresh });
     [StateKind::Value, StateKind::Map, StateKind::List]
         .into_iter()
-        .map(|kind| StateDescriptor { name: format!("{kind:?}"), kind, ttl })
+        .map(|kind| StateDescriptor { name: format!("{kind:?}"), kind, ttl, scope: StateScope::Key })
         .collect()
 }
 
@@ -70,7 +70,7 @@ impl Rig {
         let mut memory = Memory::new(groups.clone(), MAX_PARALLELISM);
         self.deltas.iter().for_each(|delta| memory.apply_delta(delta, Epoch(0)).unwrap());
         let kinds = self.states.iter().map(|state| state.kind).collect();
-        let state = KeyedState::new(memory, kinds, MAX_PARALLELISM, groups).with_ttl(&self.states);
+        let state = KeyedState::new(memory, kinds, MAX_PARALLELISM, groups).with_states(&self.states);
         self.context = Context { state, ..Context::default() };
         self.timers = TimerService::load(&self.context.state).unwrap();
         (self.watermark, self.now_ms) = self.committed;
@@ -283,7 +283,8 @@ proptest! {
 #[test]
 fn a_value_of_ten_seconds_is_there_after_nine_and_gone_after_eleven() {
     let ttl = Some(Ttl { ms: 10_000, clock: TtlClock::ProcessingTime, refresh: TtlRefresh::Write });
-    let mut rig = Rig::new(vec![StateDescriptor { name: "v".into(), kind: StateKind::Value, ttl }]);
+    let mut rig =
+        Rig::new(vec![StateDescriptor { name: "v".into(), kind: StateKind::Value, ttl, scope: StateScope::Key }]);
     rig.begin(&[]);
     rig.write(0, "k", 0, "x");
     rig.end(true);
@@ -317,7 +318,7 @@ fn a_key_that_is_written_all_the_time_has_few_timers() {
 
 #[test]
 fn a_time_to_live_that_is_turned_on_or_off_never_misreads_what_is_there() {
-    let plain = vec![StateDescriptor { name: "v".into(), kind: StateKind::Value, ttl: None }];
+    let plain = vec![StateDescriptor { name: "v".into(), kind: StateKind::Value, ttl: None, scope: StateScope::Key }];
     let mut rig = Rig::new(plain.clone());
     rig.begin(&[]);
     rig.write(0, "k", 0, "x");
@@ -405,7 +406,7 @@ fn a_run_forgets_in_event_time_and_its_operator_never_sees_the_timers() {
         version: String::new(),
         inputs: vec![port("events")],
         outputs: vec![port("counts")],
-        states: vec![StateDescriptor { name: "n".into(), kind: StateKind::Value, ttl }],
+        states: vec![StateDescriptor { name: "n".into(), kind: StateKind::Value, ttl, scope: StateScope::Key }],
         timers: Vec::new(),
         metrics: Vec::new(),
         wants: Wants::default(),

@@ -19,7 +19,7 @@ pub struct Descriptor {
     pub inputs: Vec<Named>,
     /// Output ports.
     pub outputs: Vec<Named>,
-    /// Keyed states.
+    /// States.
     pub states: Vec<State>,
     /// Timers.
     pub timers: Vec<Named>,
@@ -39,7 +39,7 @@ pub struct Named {
     pub name: String,
 }
 
-/// A keyed state.
+/// A state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct State {
     /// Its name.
@@ -49,6 +49,28 @@ pub struct State {
     /// How long an entry lasts; none = for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "StateScope::is_key")]
+    pub scope: StateScope,
+}
+
+/// Whose a state is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateScope {
+    /// Each key's own.
+    Key,
+    /// The subtask's own.
+    Operator,
+    /// The same in all subtasks.
+    Broadcast,
+}
+
+impl StateScope {
+    /// Whether it is each key's own.
+    pub fn is_key(&self) -> bool {
+        *self == StateScope::Key
+    }
 }
 
 /// How long an entry of a state lasts.
@@ -130,9 +152,9 @@ impl Named {
 }
 
 impl State {
-    /// Of this name and kind, for ever.
-    pub fn new(name: &str, kind: StateKind) -> State {
-        State { name: name.to_string(), kind, ttl: None }
+    /// Of this name, kind and scope, for ever.
+    pub fn new(name: &str, kind: StateKind, scope: StateScope) -> State {
+        State { name: name.to_string(), kind, ttl: None, scope }
     }
 }
 
@@ -140,6 +162,7 @@ impl Descriptor {
     /// Gives the state that was described last a time to live. Derived code calls it; the error is the author's to see.
     pub fn set_ttl(&mut self, states_before: usize, field: &str, ttl: Ttl) {
         match self.states.get_mut(states_before) {
+            Some(state) if !state.scope.is_key() => panic!("field `{field}` has a `ttl`, and is no keyed state"),
             Some(state) => state.ttl = Some(ttl),
             None => panic!("field `{field}` has a `ttl`, and is no state"),
         }

@@ -95,6 +95,7 @@ pub mod prelude {
     pub use crate::output::Output;
     pub use crate::reject;
     pub use crate::state::{Aggregate, Aggregating, List, Map, Reduce, Reducing, Value};
+    pub use crate::state::{BroadcastList, BroadcastMap, BroadcastValue, OperatorList};
     pub use crate::timer::{EventTimer, ProcessingTimer, Timer};
     pub use tidemill_sdk_macros::Declare;
 }

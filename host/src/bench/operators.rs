@@ -3,7 +3,9 @@
 
 use super::error::BenchError;
 use crate::config::pipeline::Limits;
-use crate::operator::descriptor::{DESCRIPTOR_VERSION, Descriptor, Port, StateDescriptor, StateKind, Wants};
+use crate::operator::descriptor::{
+    DESCRIPTOR_VERSION, Descriptor, Port, StateDescriptor, StateKind, StateScope, Wants,
+};
 use crate::operator::{Context, Failure, Operator, OperatorFactory, Rejection, SharedFactory, TimerBatch};
 use crate::state::{ColumnView, OptionalColumnView};
 use crate::wasm::component::{BUILT_COMPONENT, load};
@@ -84,7 +86,7 @@ struct NativeFactory {
 struct Native(Call);
 
 fn native(name: &str, keyed: bool, make: fn() -> Call) -> SharedFactory {
-    let state = StateDescriptor { name: "seen".into(), kind: StateKind::Value, ttl: None };
+    let state = StateDescriptor { name: "seen".into(), kind: StateKind::Value, ttl: None, scope: StateScope::Key };
     let descriptor = Descriptor {
         descriptor: DESCRIPTOR_VERSION,
         name: name.into(),

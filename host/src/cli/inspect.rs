@@ -51,7 +51,13 @@ fn describe(text: &mut String, descriptor: &Descriptor) {
     line(text, "inputs", &ports(&descriptor.inputs));
     line(text, "outputs", &ports(&descriptor.outputs));
     let kind = |kind: &serde_json::Value| kind.as_str().unwrap_or_default().to_owned();
-    let states = descriptor.states.iter().map(|s| format!("{} ({})", s.name, kind(&serde_json::json!(s.kind))));
+    let states = descriptor.states.iter().map(|s| match s.scope.is_key() {
+        true => format!("{} ({})", s.name, kind(&serde_json::json!(s.kind))),
+        false => {
+            let (of_kind, scope) = (kind(&serde_json::json!(s.kind)), kind(&serde_json::json!(s.scope)));
+            format!("{} ({of_kind}, {scope})", s.name)
+        }
+    });
     line(text, "states", &states.collect::<Vec<_>>().join(", "));
     let timers = descriptor.timers.iter().map(|timer| timer.name.clone());
     line(text, "timers", &timers.collect::<Vec<_>>().join(", "));

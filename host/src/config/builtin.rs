@@ -15,6 +15,8 @@ pub enum Builtin {
     Window(WindowSpec),
     /// Joins two inputs by key.
     Join(JoinSpec),
+    /// Joins two inputs by key and window.
+    WindowJoin(WindowJoinSpec),
     /// Joins events with the version of a table at their time.
     Lookup(LookupSpec),
     /// Lets the first event of each key through.
@@ -270,6 +272,30 @@ pub struct JoinSpec {
     pub conditions: Vec<PairCondition>,
     /// The members of a result, in order.
     pub output: Vec<(String, Side, Pointer)>,
+}
+
+/// Joins two inputs by key and window: a result per pair in a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowJoinSpec {
+    /// The windows, their lateness and what becomes of late events; the rest is as it is unless said otherwise.
+    pub window: WindowSpec,
+    /// What pairs must fulfil.
+    pub conditions: Vec<PairCondition>,
+    /// Left events without a partner in a window give a result, too.
+    pub keep_left: bool,
+    /// Right ones.
+    pub keep_right: bool,
+    /// The members of a result, in order.
+    pub output: Vec<(String, PairColumn)>,
+}
+
+/// A member of a result about a pair in a window.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PairColumn {
+    /// A field of one of the two; null where there is none.
+    Field(Side, Pointer),
+    /// Of the window: its bounds, its key, how often it gave results.
+    Window(WindowColumn),
 }
 
 /// An input of a join.

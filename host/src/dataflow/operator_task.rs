@@ -239,7 +239,9 @@ impl OperatorNode {
         env: &mut CallEnv<'_>,
     ) -> Result<Vec<(u32, EventBatch)>, TaskFailure> {
         self.keep_metrics();
-        if !rejections.is_empty() {
+        // What all subtasks refuse alike is refused once.
+        let spoken_for = matches!(call, Call::Events { input, .. } if self.context.state.another_speaks(*input));
+        if !rejections.is_empty() && !spoken_for {
             self.counters.rejected.fetch_add(rejections.len() as u64, Ordering::Relaxed);
             self.count("rejected", rejections.len() as u64);
             match call {
@@ -317,9 +319,13 @@ impl OperatorNode {
     }
 }
 
-/// Tells keyed state what stamps the writes of a call, where states have a time to live.
+/// Tells state what a call is about: what may be written, and what stamps it where states have a time to live.
 fn begin_call(call: &Call<'_>, watermark: EventTime, context: &mut Context) {
     let now_ms = context.now_ms;
+    context.state.begin_input(match call {
+        Call::Events { input, .. } => Some(*input),
+        _ => None,
+    });
     match call {
         Call::Events { batch: EventBatch { events, .. }, .. } => {
             let keys = events.keys.iter().map(Option::unwrap_or_default);

@@ -4,6 +4,7 @@
 use super::JobError;
 use crate::config::pipeline::{Edge, InputSpec, Pipeline, PortRef};
 use crate::operator::Descriptor;
+use crate::operator::descriptor::StateScope;
 
 /// Which part of the pipeline file a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,8 +137,21 @@ impl Graph {
                 inputs.len()
             )));
         }
-        // What looks at events one by one runs where they come from, like a sink: no event changes its subtask for it.
-        let follows = operator.is_stateless() && operator.parallelism.is_none();
+        let shared = descriptor.states.iter().find(|state| state.scope == StateScope::Broadcast);
+        if let Some(state) = shared
+            && !inputs.iter().any(|input| input.edge == Edge::Broadcast)
+        {
+            return Err(JobError::Invalid(format!(
+                "operator {}: its state {} is broadcast, and only events of a broadcast input may write it, but it has none; \
+                 write edge = \"broadcast\" beside the input that it is to come from",
+                operator.name, state.name
+            )));
+        }
+        // What looks at events one by one runs where they come from, like a sink: no event changes its subtask for it. So does
+        // what is fed by forward edges alone.
+        let stateless = operator.is_stateless();
+        let forward = inputs.iter().all(|input| input.edge == Edge::Forward);
+        let follows = operator.parallelism.is_none() && (stateless || forward);
         let upstream = |r: &PortRef| self.find(&r.node).map(|n| self.nodes[n].parallelism);
         let parallelism = match follows {
             true => inputs.iter().flat_map(|i| &i.from).filter_map(upstream).max().unwrap_or(1),
@@ -147,7 +161,8 @@ impl Graph {
         for (input, spec) in inputs.iter().enumerate() {
             for from in &spec.from {
                 let same = self.find(&from.node).is_some_and(|n| self.nodes[n].parallelism == parallelism);
-                let kind = if follows && spec.edge == Edge::Forward && !same { Edge::Keyed } else { spec.edge };
+                let kind =
+                    if stateless && follows && spec.edge == Edge::Forward && !same { Edge::Keyed } else { spec.edge };
                 self.connect(pipeline, descriptors, from, node, input as u32, kind)?;
             }
         }

@@ -20,6 +20,7 @@ use crate::dataflow::sink_task::SinkNode;
 use crate::dataflow::source_task::{ReadLimits, SourceHead, SourcePartition};
 use crate::dataflow::task::{FailureKind, Task, TaskFailure};
 use crate::dataflow::worker::Executor;
+use crate::operator::descriptor::StateScope;
 use crate::operator::{Context, Failure, SharedFactory, Subtask};
 use crate::state::KeyedState;
 use std::collections::BTreeMap;
@@ -229,12 +230,15 @@ impl TaskBuilder<'_> {
                 let descriptor = factory.descriptor();
                 let kinds = descriptor.states.iter().map(|s| s.kind).collect();
                 let subtask = Subtask { index: self.subtask, parallelism, max_parallelism };
-                let mut context = Context {
-                    state: KeyedState::new(view, kinds, max_parallelism, groups).with_ttl(&descriptor.states),
-                    subtask: Some(subtask),
-                    now_ms: self.run.clock.now_ms(),
-                    ..Context::default()
-                };
+                let mut state = KeyedState::new(view, kinds, max_parallelism, groups).with_states(&descriptor.states);
+                if descriptor.states.iter().any(|s| s.scope == StateScope::Broadcast) {
+                    let groups = KeyedState::broadcast_key_groups(max_parallelism);
+                    let view = self.run.store.load_state(&self.job.pipeline.name, &name, groups)?;
+                    let inputs = &self.job.pipeline.operators[i].inputs;
+                    state = state.with_broadcast(view, inputs.iter().map(|i| i.edge == Edge::Broadcast).collect());
+                }
+                let mut context =
+                    Context { state, subtask: Some(subtask), now_ms: self.run.clock.now_ms(), ..Context::default() };
                 let operator = factory.create(&mut context).map_err(|f| open_failure(&name, &f))?;
                 let watermark = self.restored_watermark(&name);
                 let node = OperatorNode::new(name, operator, descriptor, context, subtask, watermark, counters)

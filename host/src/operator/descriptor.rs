@@ -22,7 +22,7 @@ pub struct Descriptor {
     /// Output ports; may be none.
     #[serde(default)]
     pub outputs: Vec<Port>,
-    /// Keyed states.
+    /// States.
     #[serde(default)]
     pub states: Vec<StateDescriptor>,
     /// Timers.
@@ -47,7 +47,7 @@ pub struct Port {
     pub name: String,
 }
 
-/// A keyed state.
+/// A state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateDescriptor {
@@ -58,6 +58,29 @@ pub struct StateDescriptor {
     /// How long an entry lasts; absent = for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "StateScope::is_key")]
+    pub scope: StateScope,
+}
+
+/// Whose a state is. What lies in other scopes than `Key` is not kept by key: calls use the empty key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateScope {
+    /// Each key's own.
+    #[default]
+    Key,
+    /// The subtask's own: a list, whose elements other numbers of subtasks divide anew.
+    Operator,
+    /// The same in all subtasks, written by the events of broadcast inputs alone.
+    Broadcast,
+}
+
+impl StateScope {
+    /// Whether it is each key's own.
+    pub fn is_key(&self) -> bool {
+        *self == StateScope::Key
+    }
 }
 
 /// How long an entry of a state lasts: a value, a sub-key of a map, an element of a list.
@@ -96,7 +119,7 @@ pub enum TtlRefresh {
     ReadAndWrite,
 }
 
-/// Kinds of keyed state that the host keeps. Reducing and aggregating state are SDK kinds over value state.
+/// Kinds of state that the host keeps. Reducing and aggregating state are SDK kinds over value state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StateKind {

@@ -46,6 +46,33 @@ pub enum StateError {
         /// The subtask's groups.
         owned: Range<u32>,
     },
+    /// A key for a state that has none.
+    #[error(
+        "{call} on state {state} with key {key:?}: its scope is {scope}, so it has no keys of its own; call with the empty \
+         key, or declare the state with scope key"
+    )]
+    NotKeyed {
+        /// The call.
+        call: &'static str,
+        /// The state's index.
+        state: u32,
+        /// Its scope.
+        scope: &'static str,
+        /// The key, lossily and shortened.
+        key: String,
+    },
+    /// A broadcast state is written where the other subtasks do not do the same.
+    #[error(
+        "{call} on state {state}: it is broadcast, so only a call with events of a broadcast input may write it: every \
+         subtask has those, and the state must be the same in all. Write it there, or give the input edge = \
+         \"broadcast\" in the pipeline file"
+    )]
+    NotBroadcast {
+        /// The call.
+        call: &'static str,
+        /// The state's index.
+        state: u32,
+    },
     /// Columns, cursor or times that are not what they should be.
     #[error("{0}")]
     Malformed(String),

@@ -11,12 +11,17 @@
 //! 1. a level that cleared a key, or holds its value, hides everything below it;
 //! 2. an epoch is folded into the view only when it is committed, and in epoch order: the view is always a checkpoint;
 //! 3. every key that is read or written lies in the subtask's key groups: anything else is an error, never silent loss.
+//!
+//! States of other scopes than the key: `own.rs` (the subtask's own list), `shared.rs` (the same in all subtasks).
 
 mod column_view;
 mod error;
 mod overlay;
+mod own;
 mod scan;
 mod sealed;
+mod shared;
+mod timers;
 pub mod ttl;
 
 pub use column_view::{ColumnView, OptionalColumnView};
@@ -24,18 +29,21 @@ pub use error::StateError;
 pub use overlay::EPOCH_BYTES_MAX;
 pub use scan::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, ScanRange};
 pub use sealed::SealedEpoch;
+pub use timers::CommittedTimer;
 
 pub(crate) use error::shown;
 
-use crate::operator::descriptor::{StateDescriptor, StateKind};
-use crate::operator::{TimeDomain, TimerOp};
+use crate::operator::TimerOp;
+use crate::operator::descriptor::{StateDescriptor, StateKind, StateScope};
 use overlay::{Found, Overlay, UndoLog};
+use own::Slots;
+use shared::Shared;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use tidemill_storage::hash::{hash_key, key_group};
 use tidemill_storage::state::{Memory, StateView, Unknown};
-use tidemill_storage::{Column, Epoch, EventTime, OptionalColumn, timer};
+use tidemill_storage::{Epoch, EventTime, OptionalColumn};
 use ttl::Expiry;
 
 /// Keys whose slots are brought near together.
@@ -62,21 +70,16 @@ pub struct KeyedState {
     places: Vec<(u64, u32)>,
     /// Times to live.
     expiry: Expiry,
+    /// Of the descriptor's states, in order.
+    scopes: Vec<StateScope>,
+    /// Where the places of the states begin.
+    base: u32,
+    /// Where the subtask's own lists lie.
+    slots: Slots,
+    /// Broadcast states.
+    shared: Option<Box<Shared>>,
     /// Why a call could not read the store: not the operator's fault.
     store_failure: Option<tidemill_storage::Error>,
-}
-
-/// A timer in committed state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommittedTimer<'a> {
-    /// The clock it follows.
-    pub domain: TimeDomain,
-    /// When it is due, ms.
-    pub time: i64,
-    /// Index in the descriptor.
-    pub timer: u32,
-    /// Its key.
-    pub key: &'a [u8],
 }
 
 impl KeyedState {
@@ -90,10 +93,19 @@ impl KeyedState {
         KeyedState { view: view.into(), kinds, max_parallelism, key_groups, ..KeyedState::default() }
     }
 
-    /// With the times to live that the descriptor's states have.
+    /// With the scopes and times to live that the descriptor's states have. Broadcast states are empty, and no input
+    /// writes them, until [`KeyedState::with_broadcast`] says otherwise.
     #[must_use]
-    pub fn with_ttl(mut self, states: &[StateDescriptor]) -> KeyedState {
+    pub fn with_states(mut self, states: &[StateDescriptor]) -> KeyedState {
         self.expiry = Expiry::new(states);
+        self.scopes = states.iter().map(|state| state.scope).collect();
+        if self.scopes.contains(&StateScope::Operator) {
+            self.slots = Slots::new(&self.key_groups, self.max_parallelism);
+        }
+        if self.scopes.contains(&StateScope::Broadcast) {
+            let memory = Memory::new(shared::key_groups(self.max_parallelism), self.max_parallelism);
+            self = self.with_broadcast(memory, Vec::new());
+        }
         self
     }
 
@@ -107,53 +119,6 @@ impl KeyedState {
         self.expiry.take_timers()
     }
 
-    /// Such timers are due: deletes what was over by then. `timer`: [`ttl::TIMERS`] and the state.
-    pub fn expire(&mut self, timer: u32, keys: &Column, times: &[i64]) -> Result<(), StateError> {
-        let state = timer.saturating_sub(ttl::TIMERS);
-        let place = Expiry::place_of_timer(state);
-        for (key, time) in keys.iter().zip(times) {
-            let (hash, alive) = (self.locate(state, key)?, self.expiry.alive_at(state, *time));
-            let mut over: Vec<Vec<u8>> = Vec::new();
-            if self.kinds.get(state as usize) == Some(&StateKind::Value) {
-                let mut stored = OptionalColumn::default();
-                self.get_stored(place, (hash, key), &mut stored)?;
-                if stored.get(0).is_some_and(|stored| alive.value(stored).is_none()) {
-                    self.overlay.put_value(&mut self.undo, (hash, place, key), None)?;
-                }
-                continue;
-            }
-            self.walk((hash, place, key), &[], None, |sub_key, stored| {
-                if alive.value(stored).is_none() {
-                    over.push(sub_key.to_vec());
-                }
-                true
-            })?;
-            for sub_key in over {
-                self.overlay.put_sub(&mut self.undo, (hash, place, key), &sub_key, None)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// One stored value into `out`.
-    fn get_stored(
-        &mut self,
-        place: u32,
-        (hash, key): (u64, &[u8]),
-        out: &mut OptionalColumn,
-    ) -> Result<(), StateError> {
-        let fetched;
-        let value = match self.read(hash, place, key, &[]) {
-            Ok(value) => value,
-            Err(Unknown) => {
-                fetched = self.view.fetch(hash, place, key, &[]).map_err(|e| self.read_failed(e))?;
-                fetched.as_deref()
-            }
-        };
-        out.push(value);
-        Ok(())
-    }
-
     /// Committed entries only, as far as they are in memory.
     pub fn committed(&self) -> &Memory {
         self.view.memory()
@@ -161,7 +126,8 @@ impl KeyedState {
 
     /// Why the last call could not read the store, if that is so: the run cannot go on, whatever the operator says.
     pub fn take_store_failure(&mut self) -> Option<tidemill_storage::Error> {
-        self.store_failure.take()
+        let shared = self.shared.as_mut().and_then(|shared| shared.state.take_store_failure());
+        self.store_failure.take().or(shared)
     }
 
     /// Notes a failed read.
@@ -180,9 +146,12 @@ impl KeyedState {
         out: &mut OptionalColumn,
     ) -> Result<(), StateError> {
         out.clear();
+        if self.scope(state) == StateScope::Broadcast {
+            return self.shared("get", state, keys)?.get(state, keys, subkeys, out);
+        }
         self.check_single("get", state, subkeys.is_some())?;
         check_keys(keys, subkeys)?;
-        let (place, alive) = (self.expiry.place(state), self.expiry.alive(state));
+        let (place, alive) = (self.place(state), self.expiry.alive(state));
         let mut places = std::mem::take(&mut self.places);
         places.clear();
         for i in 0..keys.len() {
@@ -231,7 +200,7 @@ impl KeyedState {
     /// Writes an entry again, so that it lasts longer.
     fn refresh(&mut self, state: u32, key: &[u8], sub_key: Option<&[u8]>, value: &[u8]) -> Result<(), StateError> {
         let hash = self.locate(state, key)?;
-        let place = (hash, self.expiry.place(state), key);
+        let place = (hash, self.place(state), key);
         let stored = self.expiry.stamped(state, hash, key, value);
         match sub_key {
             None => self.overlay.put_value(&mut self.undo, place, Some(stored)),
@@ -247,6 +216,9 @@ impl KeyedState {
         subkeys: Option<ColumnView<'_>>,
         values: OptionalColumnView<'_>,
     ) -> Result<(), StateError> {
+        if self.scope(state) == StateScope::Broadcast {
+            return self.shared_to_write("put", state, keys)?.put(state, keys, subkeys, values);
+        }
         self.check_single("put", state, subkeys.is_some())?;
         check_keys(keys, subkeys)?;
         values.check("values")?;
@@ -254,7 +226,7 @@ impl KeyedState {
         for i in 0..keys.len() {
             let (key, value) = (keys.get(i), values.get(i));
             let hash = self.locate(state, key)?;
-            let place = (hash, self.expiry.place(state), key);
+            let place = (hash, self.place(state), key);
             self.call_bytes += key.len() + value.map_or(0, <[u8]>::len);
             let value = value.map(|value| self.expiry.stamped(state, hash, key, value));
             match subkeys {
@@ -270,6 +242,9 @@ impl KeyedState {
 
     /// List state: appends one value per key. Repeated keys in order.
     pub fn append(&mut self, state: u32, keys: ColumnView<'_>, values: ColumnView<'_>) -> Result<(), StateError> {
+        if self.scope(state) == StateScope::Broadcast {
+            return self.shared_to_write("append", state, keys)?.append(state, keys, values);
+        }
         let kind = self.kind(state)?;
         if kind != StateKind::List {
             let mend = "only list states are appended to; use put, or declare the state as a list";
@@ -278,9 +253,12 @@ impl KeyedState {
         keys.check("keys")?;
         values.check("values")?;
         check_lengths("values", values.len(), keys.len())?;
+        if self.scope(state) == StateScope::Operator {
+            return self.append_own(state, keys, values);
+        }
         for i in 0..keys.len() {
             let (key, value) = (keys.get(i), values.get(i));
-            let (hash, place) = (self.locate(state, key)?, self.expiry.place(state));
+            let (hash, place) = (self.locate(state, key)?, self.place(state));
             let sequence = self.next_sequence(hash, place, key)?;
             self.call_bytes += key.len() + size_of_val(&sequence) + value.len();
             let value = self.expiry.stamped(state, hash, key, value);
@@ -291,84 +269,64 @@ impl KeyedState {
 
     /// Removes everything under these keys, whatever the kind.
     pub fn clear(&mut self, state: u32, keys: ColumnView<'_>) -> Result<(), StateError> {
+        match self.scope(state) {
+            StateScope::Key => {}
+            StateScope::Operator => return self.clear_own(state, keys),
+            StateScope::Broadcast => return self.shared_to_write("clear", state, keys)?.clear(state, keys),
+        }
         self.kind(state)?;
         keys.check("keys")?;
         for i in 0..keys.len() {
             let key = keys.get(i);
             let hash = self.locate(state, key)?;
             self.call_bytes += key.len();
-            self.overlay.clear_key(&mut self.undo, (hash, self.expiry.place(state), key))?;
+            let place = (hash, self.place(state), key);
+            self.overlay.clear_key(&mut self.undo, place)?;
         }
         Ok(())
-    }
-
-    /// Stores a timer in the reserved state of its clock; a timer already there stays one.
-    pub fn put_timer(&mut self, domain: TimeDomain, timer: u32, key: &[u8], time: i64) -> Result<(), StateError> {
-        self.write_timer(domain, timer, key, time, Some(&[]))
-    }
-
-    /// Removes a timer; nothing happens when it is not there.
-    pub fn delete_timer(&mut self, domain: TimeDomain, timer: u32, key: &[u8], time: i64) -> Result<(), StateError> {
-        self.write_timer(domain, timer, key, time, None)
-    }
-
-    fn write_timer(
-        &mut self,
-        domain: TimeDomain,
-        timer: u32,
-        key: &[u8],
-        time: i64,
-        value: Option<&[u8]>,
-    ) -> Result<(), StateError> {
-        let state = timer_state(domain);
-        let hash = self.locate(state, key)?;
-        self.call_bytes += key.len() + timer::SUB_KEY_BYTES;
-        self.overlay.put_sub(&mut self.undo, (hash, state, key), &timer::sub_key(time, timer), value)
-    }
-
-    /// Timers of committed state, in no order, all of which the view loads at the start of a run: what a timer service starts from. `Corrupt` for a damaged entry.
-    pub fn timers(&self) -> impl Iterator<Item = tidemill_storage::Result<CommittedTimer<'_>>> {
-        [TimeDomain::EventTime, TimeDomain::ProcessingTime].into_iter().flat_map(|domain| {
-            self.view.memory().entries_of(timer_state(domain)).map(move |entry| {
-                let (time, timer) = timer::decode_sub_key(entry.sub_key)?;
-                Ok(CommittedTimer { domain, time, timer, key: entry.key })
-            })
-        })
-    }
-
-    /// That the key lies in the subtask's key groups; names a timer's clock or a state in the error.
-    pub fn check_timer_key(&self, domain: TimeDomain, key: &[u8]) -> Result<(), StateError> {
-        self.locate(timer_state(domain), key).map(drop)
     }
 
     /// Keeps the writes of the current call.
     pub fn commit_call(&mut self) {
         self.undo.commit(&self.overlay);
         self.call_bytes = 0;
+        if let Some(shared) = &mut self.shared {
+            shared.state.commit_call();
+        }
     }
 
     /// Drops the writes of the current call: everything is as after the last [`KeyedState::commit_call`].
     pub fn roll_back_call(&mut self) {
         self.undo.roll_back(&mut self.overlay);
         self.expiry.roll_back();
+        self.slots.roll_back();
         self.call_bytes = 0;
+        if let Some(shared) = &mut self.shared {
+            shared.state.roll_back_call();
+        }
     }
 
     /// Bytes of keys, sub-keys and values written by the current call.
     pub fn call_bytes(&self) -> usize {
-        self.call_bytes
+        self.call_bytes + self.shared.as_ref().map_or(0, |shared| shared.state.call_bytes())
     }
 
     /// Ends the epoch: its writes stay readable and are handed out to be encoded. `None` when nothing was written. A
     /// barrier falls between calls, so what the last call wrote is kept.
     pub fn seal_epoch(&mut self, epoch: Epoch) -> Option<SealedEpoch> {
+        let shared = self.shared.as_mut().and_then(|shared| shared.seal(epoch));
+        SealedEpoch::with_shared(self.seal_own(epoch), shared)
+    }
+
+    fn seal_own(&mut self, epoch: Epoch) -> Option<SealedEpoch> {
         self.commit_call();
         if self.overlay.is_empty() {
             return None;
         }
         let overlay = std::mem::replace(&mut self.overlay, self.spare.take().unwrap_or_default());
         self.undo.commit(&self.overlay);
-        let sealed = SealedEpoch { epoch, overlay: Arc::new(overlay), max_parallelism: self.max_parallelism };
+        let sealed =
+            SealedEpoch { epoch, overlay: Arc::new(overlay), shared: None, max_parallelism: self.max_parallelism };
         self.sealed.push_back(sealed.clone());
         Some(sealed)
     }
@@ -390,11 +348,15 @@ impl KeyedState {
             self.spare = Arc::into_inner(sealed.overlay).and_then(Overlay::recycle).or(self.spare.take());
         }
         self.view.settle();
+        if let Some(shared) = &mut self.shared {
+            shared.state.epoch_committed(epoch);
+        }
     }
 
     /// About how much memory the writes of epochs that are not committed yet take.
     pub fn uncommitted_bytes(&self) -> usize {
-        self.overlays().map(Overlay::bytes).sum()
+        let shared = self.shared.as_ref().map_or(0, |shared| shared.state.uncommitted_bytes());
+        self.overlays().map(Overlay::bytes).sum::<usize>() + shared
     }
 
     /// Newest first.
@@ -414,8 +376,8 @@ impl KeyedState {
         self.view.look(hash, state, key, sub_key)
     }
 
-    /// The sequence number that a list's next value gets: one after the last that is visible.
-    fn next_sequence(&mut self, hash: u64, state: u32, key: &[u8]) -> Result<u64, StateError> {
+    /// The greatest sub-key of a list that is visible.
+    fn last_sub_key(&mut self, hash: u64, state: u32, key: &[u8]) -> Result<Option<Box<[u8]>>, StateError> {
         let mut last: Option<Box<[u8]>> = None;
         let mut hidden = false;
         for slot in self.overlays().filter_map(|overlay| overlay.find(hash, state, key)) {
@@ -428,7 +390,12 @@ impl KeyedState {
         if last.is_none() && !hidden {
             last = self.view.last_sub_key(hash, state, key).map_err(|e| self.read_failed(e))?;
         }
-        let Some(last) = last else {
+        Ok(last)
+    }
+
+    /// The sequence number that a list's next value gets: one after the last that is visible.
+    fn next_sequence(&mut self, hash: u64, state: u32, key: &[u8]) -> Result<u64, StateError> {
+        let Some(last) = self.last_sub_key(hash, state, key)? else {
             return Ok(0);
         };
         (*last).try_into().ok().and_then(|last| u64::from_be_bytes(last).checked_add(1)).ok_or_else(|| {
@@ -451,6 +418,32 @@ impl KeyedState {
         Ok(hash)
     }
 
+    /// Where the entries of a state lie.
+    fn place(&self, state: u32) -> u32 {
+        self.base + self.expiry.place(state)
+    }
+
+    /// Whose a state is. What the descriptor does not have is refused where its kind is asked for.
+    fn scope(&self, state: u32) -> StateScope {
+        self.scopes.get(state as usize).copied().unwrap_or_default()
+    }
+
+    /// What is committed of one state and in memory: key, sub-key and value, as calls see them, in no order.
+    pub fn committed_of(&self, state: u32) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+        let scope = self.scope(state);
+        let (of, place) = match (scope, &self.shared) {
+            (StateScope::Broadcast, Some(shared)) => (&shared.state, shared.state.place(state)),
+            (StateScope::Operator, _) => (self, own::PLACES + state),
+            _ => (self, self.place(state)),
+        };
+        // A value with a time to live comes after its stamp.
+        let stamped = scope != StateScope::Operator && of.expiry.alive(state).is_some();
+        let stamp = if stamped { ttl::STAMP_BYTES } else { 0 };
+        let key_of = move |key| if scope.is_key() { key } else { &[][..] };
+        let entries = of.view.memory().entries_of(place);
+        entries.map(move |entry| (key_of(entry.key), entry.sub_key, entry.value.get(stamp..).unwrap_or_default()))
+    }
+
     fn kind(&self, state: u32) -> Result<StateKind, StateError> {
         let declared = self.kinds.len();
         self.kinds.get(state as usize).copied().ok_or(StateError::Unknown { state, declared })
@@ -466,13 +459,6 @@ impl KeyedState {
             (StateKind::List, _) => "use append, scan and clear",
         };
         Err(StateError::WrongKind { call, state, kind: kind_name(kind), mend })
-    }
-}
-
-fn timer_state(domain: TimeDomain) -> u32 {
-    match domain {
-        TimeDomain::EventTime => timer::EVENT_TIME,
-        TimeDomain::ProcessingTime => timer::PROCESSING_TIME,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::overlay::SubRange;
 use super::{KeyedState, StateError};
-use crate::operator::descriptor::StateKind;
+use crate::operator::descriptor::{StateKind, StateScope};
 use std::borrow::Cow;
 use tidemill_storage::Column;
 use tidemill_storage::hash::hash_key;
@@ -18,7 +18,7 @@ pub const PAGE_ENTRIES_MAX: u32 = 4_096;
 pub const PAGE_BYTES_MAX: usize = 256 << 10;
 
 /// Entries that are read of runs at once.
-const SCAN_RUNS_ENTRIES: usize = 1_024;
+pub(super) const SCAN_RUNS_ENTRIES: usize = 1_024;
 const CURSOR_HEAD_BYTES: usize = 12;
 
 /// Entries of one key with sub-keys in `[start, end)`; lists take neither bound.
@@ -54,6 +54,14 @@ impl KeyedState {
         limit: u32,
         cursor: Option<&[u8]>,
     ) -> Result<Page, StateError> {
+        match self.scope(state) {
+            StateScope::Key => {}
+            StateScope::Operator => return self.scan_own(state, ranges, limit, cursor),
+            StateScope::Broadcast => {
+                let shared = self.shared_of_ranges(state, ranges)?;
+                return shared.scan(state, ranges, limit, cursor);
+            }
+        }
         let kind = self.kind(state)?;
         if kind == StateKind::Value {
             return Err(StateError::WrongKind {
@@ -76,7 +84,7 @@ impl KeyedState {
             Some(cursor) => decode_cursor(state, ranges, cursor)?,
             None => (0, None),
         };
-        let (place, alive) = (self.expiry.place(state), self.expiry.alive(state));
+        let (place, alive) = (self.place(state), self.expiry.alive(state));
         let mut page = Page::default();
         let mut refreshed: Vec<(usize, Vec<u8>)> = Vec::new();
         for (index, range) in ranges.iter().enumerate().skip(first) {
@@ -140,7 +148,7 @@ impl KeyedState {
     }
 
     /// All visible entries of a key, levels merged.
-    fn merged<'a>(
+    pub(super) fn merged<'a>(
         &'a self,
         hash: u64,
         state: u32,
@@ -165,12 +173,12 @@ impl KeyedState {
 }
 
 /// The sub-key right after this one.
-fn after(sub_key: &[u8]) -> Vec<u8> {
+pub(super) fn after(sub_key: &[u8]) -> Vec<u8> {
     [sub_key, &[0]].concat()
 }
 
 /// Levels of one key, newest first.
-struct Merged<'a>(Vec<Head<'a>>);
+pub(super) struct Merged<'a>(Vec<Head<'a>>);
 
 struct Head<'a> {
     next: Option<(&'a [u8], Option<&'a [u8]>)>,
@@ -235,13 +243,13 @@ fn cursor_check(state: u32, ranges: &[ScanRange<'_>], range: u32, sub_key: &[u8]
     hash_key(&all)
 }
 
-fn encode_cursor(state: u32, ranges: &[ScanRange<'_>], range: u32, sub_key: &[u8]) -> Vec<u8> {
+pub(super) fn encode_cursor(state: u32, ranges: &[ScanRange<'_>], range: u32, sub_key: &[u8]) -> Vec<u8> {
     let check = cursor_check(state, ranges, range, sub_key);
     [&check.to_le_bytes()[..], &range.to_le_bytes(), sub_key].concat()
 }
 
 /// The range to go on with and the sub-key in it. The check is no secret: bounds are looked at as well.
-fn decode_cursor<'a>(
+pub(super) fn decode_cursor<'a>(
     state: u32,
     ranges: &[ScanRange<'_>],
     cursor: &'a [u8],

@@ -13,10 +13,24 @@ use tidemill_storage::state::DeltaBuilder;
 pub struct SealedEpoch {
     pub(super) epoch: Epoch,
     pub(super) overlay: Arc<Overlay>,
+    /// The writes to broadcast state, where the subtask keeps it for all.
+    pub(super) shared: Option<Arc<Overlay>>,
     pub(super) max_parallelism: u32,
 }
 
 impl SealedEpoch {
+    /// What a subtask wrote of its own, and what it wrote for all.
+    pub(super) fn with_shared(own: Option<SealedEpoch>, shared: Option<SealedEpoch>) -> Option<SealedEpoch> {
+        match (own, shared) {
+            (Some(own), shared) => Some(SealedEpoch { shared: shared.map(|shared| shared.overlay), ..own }),
+            (None, shared) => shared,
+        }
+    }
+
+    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+        std::iter::once(&*self.overlay).chain(self.shared.as_deref())
+    }
+
     /// The epoch.
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -24,15 +38,17 @@ impl SealedEpoch {
 
     /// About how much memory the writes take.
     pub fn bytes(&self) -> usize {
-        self.overlay.bytes()
+        self.overlays().map(Overlay::bytes).sum()
     }
 
     /// The sorted delta blob; sorting and compressing make this slow enough for another thread.
     pub fn encode(&self) -> Bytes {
         let mut builder = DeltaBuilder::default();
-        self.overlay.for_each_change(|hash, state, key, sub_key, change| {
-            builder.push(state, key_group(hash, self.max_parallelism), key, sub_key, change);
-        });
+        for overlay in self.overlays() {
+            overlay.for_each_change(|hash, state, key, sub_key, change| {
+                builder.push(state, key_group(hash, self.max_parallelism), key, sub_key, change);
+            });
+        }
         builder.finish()
     }
 }

@@ -14,18 +14,18 @@
 //! In event time an entry is stamped with the newest time of its key's events in the call that wrote it, and no less than
 //! the watermark.
 
-use crate::operator::descriptor::{StateDescriptor, Ttl, TtlClock, TtlRefresh};
+use super::{KeyedState, StateError};
+use crate::operator::descriptor::{StateDescriptor, StateKind, Ttl, TtlClock, TtlRefresh};
 use crate::operator::{TimeDomain, TimerOp};
 use hashbrown::HashMap;
-use tidemill_storage::EventTime;
 use tidemill_storage::hash::hash_key;
+use tidemill_storage::state::Unknown;
+use tidemill_storage::{Column, EventTime, OptionalColumn};
 
 /// Timers from here on are not the operator's.
 pub const TIMERS: u32 = 1 << 31;
-/// States from here on hold the entries of a state that has a time to live, each after its stamp.
-pub const STATES: u32 = 1 << 31;
-/// Length of a stamp.
-pub const STAMP_BYTES: usize = size_of::<i64>();
+const STATES: u32 = 1 << 31;
+pub(super) const STAMP_BYTES: usize = size_of::<i64>();
 /// Timers of one entry that is written again and again, per time to live.
 const TIMERS_PER_TTL: i64 = 8;
 
@@ -147,5 +147,54 @@ impl Expiry {
 
     pub(super) fn roll_back(&mut self) {
         self.timers.clear();
+    }
+}
+
+impl KeyedState {
+    /// Such timers are due: deletes what was over by then. `timer`: [`TIMERS`] and the state.
+    pub fn expire(&mut self, timer: u32, keys: &Column, times: &[i64]) -> Result<(), StateError> {
+        let state = timer.saturating_sub(TIMERS);
+        let place = Expiry::place_of_timer(state);
+        for (key, time) in keys.iter().zip(times) {
+            let (hash, alive) = (self.locate(state, key)?, self.expiry.alive_at(state, *time));
+            let mut over: Vec<Vec<u8>> = Vec::new();
+            if self.kinds.get(state as usize) == Some(&StateKind::Value) {
+                let mut stored = OptionalColumn::default();
+                self.get_stored(place, (hash, key), &mut stored)?;
+                if stored.get(0).is_some_and(|stored| alive.value(stored).is_none()) {
+                    self.overlay.put_value(&mut self.undo, (hash, place, key), None)?;
+                }
+                continue;
+            }
+            self.walk((hash, place, key), &[], None, |sub_key, stored| {
+                if alive.value(stored).is_none() {
+                    over.push(sub_key.to_vec());
+                }
+                true
+            })?;
+            for sub_key in over {
+                self.overlay.put_sub(&mut self.undo, (hash, place, key), &sub_key, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One stored value into `out`.
+    fn get_stored(
+        &mut self,
+        place: u32,
+        (hash, key): (u64, &[u8]),
+        out: &mut OptionalColumn,
+    ) -> Result<(), StateError> {
+        let fetched;
+        let value = match self.read(hash, place, key, &[]) {
+            Ok(value) => value,
+            Err(Unknown) => {
+                fetched = self.view.fetch(hash, place, key, &[]).map_err(|e| self.read_failed(e))?;
+                fetched.as_deref()
+            }
+        };
+        out.push(value);
+        Ok(())
     }
 }

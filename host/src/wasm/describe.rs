@@ -2,7 +2,7 @@
 
 use super::world::WorldName;
 use crate::operator::Descriptor;
-use crate::operator::descriptor::{DESCRIPTOR_VERSION, StateDescriptor};
+use crate::operator::descriptor::{DESCRIPTOR_VERSION, StateDescriptor, StateKind, StateScope};
 
 /// Most entries of one list of a descriptor.
 const ENTRIES_MAX: usize = 1_024;
@@ -66,6 +66,17 @@ fn check(descriptor: &Descriptor) -> Result<(), String> {
     if let Some(state) = descriptor.states.iter().find(wrong) {
         return Err(format!("its state {:?} has a time to live that is not within 1..={LONGEST_MS} ms", state.name));
     }
+    let timed = |state: &&StateDescriptor| state.ttl.is_some() && !state.scope.is_key();
+    if let Some(state) = descriptor.states.iter().find(timed) {
+        return Err(format!("its state {:?} has a time to live; only state of scope \"key\" may", state.name));
+    }
+    let unlisted = |state: &&StateDescriptor| state.scope == StateScope::Operator && state.kind != StateKind::List;
+    if let Some(state) = descriptor.states.iter().find(unlisted) {
+        return Err(format!(
+            "its state {:?} has scope \"operator\" and is no list; only lists can be divided among other numbers of subtasks",
+            state.name
+        ));
+    }
     names("states", descriptor.states.iter().map(|e| e.name.as_str()))?;
     names("timers", descriptor.timers.iter().map(|e| e.name.as_str()))?;
     names("metrics", descriptor.metrics.iter().map(|e| e.name.as_str()))
@@ -96,7 +107,6 @@ fn names<'a>(list: &str, entries: impl ExactSizeIterator<Item = &'a str>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::descriptor::StateKind;
 
     fn processor(json: &str) -> Result<Descriptor, String> {
         parse(json, WorldName::Processor)
@@ -129,6 +139,14 @@ mod tests {
             (
                 r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"states":[{"name":"s","kind":"list","ttl":{"ms":0}}]}"#,
                 "time to live that is not within",
+            ),
+            (
+                r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"states":[{"name":"s","kind":"map","scope":"operator"}]}"#,
+                "has scope \"operator\" and is no list",
+            ),
+            (
+                r#"{"descriptor":1,"name":"n","inputs":[{"name":"a"}],"states":[{"name":"s","kind":"map","scope":"broadcast","ttl":{"ms":1}}]}"#,
+                "only state of scope \"key\" may",
             ),
         ] {
             let message = processor(json).unwrap_err();

@@ -37,12 +37,13 @@ pub(crate) struct Golden {
     pub(crate) stream: &'static str,
 }
 
-pub(crate) const GOLDEN: [Golden; 5] = [
+pub(crate) const GOLDEN: [Golden; 6] = [
     Golden { name: "flight-delays", stream: "flights/daily" },
     Golden { name: "word-count", stream: "words/counts" },
     Golden { name: "keyed-chain", stream: "flights/miles" },
     Golden { name: "flight-weeks", stream: "flights/weekly" },
     Golden { name: "sessions", stream: "flights/waves" },
+    Golden { name: "flight-alerts", stream: "flights/alerts" },
 ];
 
 impl Golden {

@@ -38,8 +38,8 @@ impl CountingFactory {
             inputs: vec![port("events")],
             outputs: vec![port("counts"), port("windows")],
             states: vec![
-                StateDescriptor { name: "totals".into(), kind: StateKind::Value, ttl: None },
-                StateDescriptor { name: "windows".into(), kind: StateKind::Map, ttl: None },
+                StateDescriptor { name: "totals".into(), kind: StateKind::Value, ttl: None, scope: StateScope::Key },
+                StateDescriptor { name: "windows".into(), kind: StateKind::Map, ttl: None, scope: StateScope::Key },
             ],
             timers: vec![TimerDescriptor { name: "window-end".into() }],
             metrics: Vec::new(),

@@ -146,7 +146,8 @@ pub fn context(factory: &WasmFactory, subtask: Subtask) -> Context {
     let groups = tidemill_storage::hash::key_group_range(index, parallelism, max_parallelism);
     let kinds = factory.descriptor().states.iter().map(|state| state.kind).collect();
     Context {
-        state: KeyedState::new(Memory::new(groups.clone(), max_parallelism), kinds, max_parallelism, groups),
+        state: KeyedState::new(Memory::new(groups.clone(), max_parallelism), kinds, max_parallelism, groups)
+            .with_states(&factory.descriptor().states),
         subtask: Some(subtask),
         ..Context::default()
     }

@@ -6,7 +6,7 @@ use syn::{Attribute, Data, DeriveInput, Fields, LitStr, spanned::Spanned};
 
 /// Derives `tidemill_sdk::Declare` for an operator's struct.
 ///
-/// Each field declares itself by its type (`Value`, `Map`, `List`, `Reducing`, `Aggregating`, `Output`, `Input`,
+/// Each field declares itself by its type (`Value`, `Map`, `List`, `Reducing`, `Aggregating`, `BroadcastMap` and the like, `OperatorList`, `Output`, `Input`,
 /// `EventTimer`, `ProcessingTimer`, `Counter`, `Gauge`, `Histogram`, `Config`, `Context`) under its own name, `_` written
 /// as `-`. On fields: `#[declare(name = "...")]` gives another name, `#[declare(skip)]` keeps a field out (it starts as its
 /// type's default, and is memory of one instance only). On state fields `#[declare(ttl = "10s")]` (ms, s, m, h, d) lets entries

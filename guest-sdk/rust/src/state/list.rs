@@ -1,28 +1,30 @@
 //! List state: values appended per key. Appends of a call are sent in one request; reading puts them after what the
 //! host has.
 
+use super::scope::{ByKey, Keys, Scope, current};
 use super::{cannot_decode, cannot_encode};
 use crate::call::{Call, Part};
 use crate::codec::{Codec, Postcard};
 use crate::column::Columns;
 use crate::declare::{Field, Opening};
-use crate::descriptor::{Descriptor, State, StateKind};
+use crate::descriptor::{Descriptor, State, StateKind, StateScope};
 use crate::error::Result;
 use crate::host::ScanRange;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-/// A list of `T` for the current key.
-pub struct List<T, C = Postcard> {
+/// A list of `T` for the current key, or whatever else the scope `S` says.
+pub struct List<T, C = Postcard, S = ByKey> {
     call: Rc<Call>,
     part: Rc<ListPart>,
     name: String,
-    marker: PhantomData<(T, C)>,
+    marker: PhantomData<(T, C, S)>,
 }
 
 struct ListPart {
     state: u32,
+    scope: StateScope,
     cache: RefCell<Cache>,
 }
 
@@ -46,7 +48,7 @@ struct Cache {
     undo: Vec<Undo>,
 }
 
-impl<T, C: Codec<T>> List<T, C> {
+impl<T, C: Codec<T>, S: Scope> List<T, C, S> {
     /// Appends a value.
     pub fn push(&self, value: &T) -> Result<()> {
         let key = self.key()?;
@@ -104,10 +106,10 @@ impl<T, C: Codec<T>> List<T, C> {
     }
 
     fn key(&self) -> Result<u32> {
-        let key = self.call.current_key(&self.name)?;
+        let key = current::<S>(&self.call, &self.name)?;
         let mut cache = self.part.cache.borrow_mut();
         if cache.keys.is_empty() {
-            cache.keys.resize_with(self.call.keys().len(), KeyList::default);
+            cache.keys.resize_with(Keys::of(S::SCOPE, &self.call).len(), KeyList::default);
         }
         Ok(key)
     }
@@ -115,7 +117,7 @@ impl<T, C: Codec<T>> List<T, C> {
 
 impl ListPart {
     fn fetch(&self, call: &Call, key: u32) -> Vec<Columns> {
-        let ranges = [ScanRange { key: call.keys().key(key).to_vec(), start: None, end: None }];
+        let ranges = [ScanRange { key: Keys::of(self.scope, call).key(key).to_vec(), start: None, end: None }];
         let mut pages = Vec::new();
         let mut cursor: Option<Vec<u8>> = None;
         loop {
@@ -151,7 +153,7 @@ impl Part for ListPart {
     fn write_back(&self, call: &Call) {
         let cache = &mut *self.cache.borrow_mut();
         if !cache.keys.is_empty() {
-            let all = call.keys();
+            let all = Keys::of(self.scope, call);
             let (mut cleared, mut keys, mut values) = (Columns::default(), Columns::default(), Columns::default());
             for (id, list) in cache.keys.iter().enumerate() {
                 if list.cleared {
@@ -181,14 +183,14 @@ impl Part for ListPart {
     }
 }
 
-impl<T, C: Codec<T>> Field for List<T, C> {
+impl<T, C: Codec<T>, S: Scope> Field for List<T, C, S> {
     fn describe(name: &str, descriptor: &mut Descriptor) {
-        descriptor.states.push(State::new(name, StateKind::List));
+        descriptor.states.push(State::new(name, StateKind::List, S::SCOPE));
     }
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {
         let state = opening.take(|next| &mut next.states);
-        let part = opening.part(ListPart { state, cache: RefCell::default() });
+        let part = opening.part(ListPart { state, scope: S::SCOPE, cache: RefCell::default() });
         Ok(List { call: opening.call.clone(), part, name: name.to_string(), marker: PhantomData })
     }
 }

@@ -1,13 +1,14 @@
 //! Map state: sub-keys with values, in order, per key. Each entry is read when first needed; a cleared key is known to
 //! be empty and asks the host nothing more.
 
+use super::scope::{ByKey, Keys, Scope, WholeScope, current};
 use super::slots::Slots;
 use super::{cannot_decode, cannot_encode};
 use crate::call::{Call, Part};
 use crate::codec::{Codec, Postcard, SubKey};
 use crate::column::{Columns, OptionalColumns};
 use crate::declare::{Field, Opening};
-use crate::descriptor::{Descriptor, State, StateKind};
+use crate::descriptor::{Descriptor, State, StateKind, StateScope};
 use crate::error::Result;
 use crate::host::ScanRange;
 use std::cell::RefCell;
@@ -16,16 +17,17 @@ use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
-/// Any number of `V` by `K` for the current key.
-pub struct Map<K, V, C = Postcard> {
+/// Any number of `V` by `K` for the current key, or whatever else the scope `S` says.
+pub struct Map<K, V, C = Postcard, S = ByKey> {
     call: Rc<Call>,
     part: Rc<MapPart>,
     name: String,
-    marker: PhantomData<(K, V, C)>,
+    marker: PhantomData<(K, V, C, S)>,
 }
 
 struct MapPart {
     state: u32,
+    scope: StateScope,
     cache: RefCell<Cache>,
 }
 
@@ -68,14 +70,14 @@ impl Cache {
     }
 }
 
-impl<K: SubKey, V, C: Codec<V>> Map<K, V, C> {
+impl<K: SubKey, V, C: Codec<V>, S: Scope> Map<K, V, C, S> {
     /// The value of a sub-key, if there is one.
     pub fn get(&self, sub_key: &K) -> Result<Option<V>> {
-        let (_, id) = self.slot(sub_key)?;
+        let (key, id) = self.slot(sub_key)?;
         let mut cache = self.part.cache.borrow_mut();
         if cache.slots.get(id).is_none() {
             let (mut keys, mut sub_keys) = (Columns::default(), Columns::default());
-            keys.push(self.call.keys().key(self.call.current_key(&self.name)?));
+            keys.push(Keys::of(S::SCOPE, &self.call).key(key));
             sub_keys.push(&cache.sub_key);
             let values = self.call.host().get(self.part.state, keys.view(), Some(sub_keys.view()));
             cache.slots.fill(id, values.view().get(0));
@@ -170,7 +172,11 @@ impl<K: SubKey, V, C: Codec<V>> Map<K, V, C> {
             out.push((sub, C::decode(bytes).map_err(|e| cannot_decode(&self.name, e))?));
             Ok(out.len() < limit)
         };
-        let ranges = [ScanRange { key: self.call.keys().key(key).to_vec(), start: start.clone(), end: end.clone() }];
+        let ranges = [ScanRange {
+            key: Keys::of(S::SCOPE, &self.call).key(key).to_vec(),
+            start: start.clone(),
+            end: end.clone(),
+        }];
         let mut cursor: Option<Vec<u8>> = None;
         let mut more = !entries.cleared && limit > 0;
         while more {
@@ -204,10 +210,10 @@ impl<K: SubKey, V, C: Codec<V>> Map<K, V, C> {
     }
 
     fn key(&self) -> Result<u32> {
-        let key = self.call.current_key(&self.name)?;
+        let key = current::<S>(&self.call, &self.name)?;
         let mut cache = self.part.cache.borrow_mut();
         if cache.keys.is_empty() {
-            cache.keys.resize_with(self.call.keys().len(), KeyEntries::default);
+            cache.keys.resize_with(Keys::of(S::SCOPE, &self.call).len(), KeyEntries::default);
         }
         Ok(key)
     }
@@ -263,7 +269,7 @@ impl Part for MapPart {
     fn write_back(&self, call: &Call) {
         let cache = &mut *self.cache.borrow_mut();
         if !cache.keys.is_empty() {
-            let all = call.keys();
+            let all = Keys::of(self.scope, call);
             let (mut cleared, mut keys, mut sub_keys) = (Columns::default(), Columns::default(), Columns::default());
             let mut values = OptionalColumns::default();
             for (id, entries) in cache.keys.iter().enumerate() {
@@ -291,14 +297,14 @@ impl Part for MapPart {
     }
 }
 
-impl<K: SubKey, V, C: Codec<V>> Field for Map<K, V, C> {
+impl<K: SubKey, V, C: Codec<V>, S: WholeScope> Field for Map<K, V, C, S> {
     fn describe(name: &str, descriptor: &mut Descriptor) {
-        descriptor.states.push(State::new(name, StateKind::Map));
+        descriptor.states.push(State::new(name, StateKind::Map, S::SCOPE));
     }
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {
         let state = opening.take(|next| &mut next.states);
-        let part = opening.part(MapPart { state, cache: RefCell::default() });
+        let part = opening.part(MapPart { state, scope: S::SCOPE, cache: RefCell::default() });
         Ok(Map { call: opening.call.clone(), part, name: name.to_string(), marker: PhantomData })
     }
 }

@@ -1,27 +1,29 @@
 //! Value state: one value per key. The first read in a call fetches it for every key of the batch at once.
 
+use super::scope::{ByKey, Keys, Scope, WholeScope, current};
 use super::slots::Slots;
 use super::{cannot_decode, cannot_encode};
 use crate::call::{Call, Part};
 use crate::codec::{Codec, Postcard};
 use crate::column::{Columns, OptionalColumns};
 use crate::declare::{Field, Opening};
-use crate::descriptor::{Descriptor, State, StateKind};
+use crate::descriptor::{Descriptor, State, StateKind, StateScope};
 use crate::error::Result;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-/// One `T` for the current key.
-pub struct Value<T, C = Postcard> {
+/// One `T` for the current key, or whatever else the scope `S` says.
+pub struct Value<T, C = Postcard, S = ByKey> {
     call: Rc<Call>,
     part: Rc<ValuePart>,
     name: String,
-    marker: PhantomData<(T, C)>,
+    marker: PhantomData<(T, C, S)>,
 }
 
 struct ValuePart {
     state: u32,
+    scope: StateScope,
     slots: RefCell<Slots>,
     /// What goes to the host, built once per call in memory that is used again.
     written: RefCell<(Columns, OptionalColumns)>,
@@ -31,7 +33,7 @@ impl ValuePart {
     /// Reads every key of the call that is not known yet.
     #[cold]
     fn fetch(&self, call: &Call, slots: &mut Slots) {
-        let all = call.keys();
+        let all = Keys::of(self.scope, call);
         if slots.is_untouched() {
             return slots.adopt(call.host().get(self.state, all.all(), None));
         }
@@ -46,7 +48,7 @@ impl ValuePart {
     }
 }
 
-impl<T, C: Codec<T>> Value<T, C> {
+impl<T, C: Codec<T>, S: Scope> Value<T, C, S> {
     /// The value, if there is one.
     #[inline]
     pub fn get(&self) -> Result<Option<T>> {
@@ -105,10 +107,10 @@ impl<T, C: Codec<T>> Value<T, C> {
 
     #[inline]
     fn slot(&self) -> Result<u32> {
-        let id = self.call.current_key(&self.name)?;
+        let id = current::<S>(&self.call, &self.name)?;
         let mut slots = self.part.slots.borrow_mut();
         if slots.len() == 0 {
-            slots.resize(self.call.keys().len());
+            slots.resize(Keys::of(S::SCOPE, &self.call).len());
         }
         Ok(id)
     }
@@ -129,7 +131,7 @@ impl Part for ValuePart {
         let dirty = (0..slots.len() as u32).filter(|id| slots.is_dirty(*id));
         dirty.clone().for_each(|id| values.push(slots.get(id).flatten()));
         if !values.is_empty() {
-            let all = call.keys();
+            let all = Keys::of(self.scope, call);
             let changed = if values.len() == slots.len() {
                 all.all()
             } else {
@@ -148,14 +150,15 @@ impl Part for ValuePart {
     }
 }
 
-impl<T, C: Codec<T>> Field for Value<T, C> {
+impl<T, C: Codec<T>, S: WholeScope> Field for Value<T, C, S> {
     fn describe(name: &str, descriptor: &mut Descriptor) {
-        descriptor.states.push(State::new(name, StateKind::Value));
+        descriptor.states.push(State::new(name, StateKind::Value, S::SCOPE));
     }
 
     fn open(name: &str, opening: &mut Opening<'_>) -> Result<Self> {
         let state = opening.take(|next| &mut next.states);
-        let part = opening.part(ValuePart { state, slots: RefCell::default(), written: RefCell::default() });
+        let part =
+            opening.part(ValuePart { state, scope: S::SCOPE, slots: RefCell::default(), written: RefCell::default() });
         Ok(Value { call: opening.call.clone(), part, name: name.to_string(), marker: PhantomData })
     }
 }

@@ -4,7 +4,7 @@
 use super::lifetimes::Lifetimes;
 use super::record::{Record, of_columns};
 use crate::column::{BatchRef, Columns, ColumnsRef, OptionalColumns, OptionalColumnsRef, push_i64, push_u32, read_i64};
-use crate::descriptor::{Descriptor, StateKind};
+use crate::descriptor::{Descriptor, State, StateKind, StateScope};
 use crate::host::{Host, Page, ScanRange, Subtask, TimeDomain};
 use crate::runner::Fired;
 use std::cell::RefCell;
@@ -56,7 +56,11 @@ struct Contents {
 struct Inner {
     now: Contents,
     before: Contents,
-    kinds: Option<Vec<StateKind>>,
+    states: Option<Vec<State>>,
+    /// Inputs whose edge is `broadcast`.
+    broadcast: BTreeSet<u32>,
+    /// Of the call, if it is one with events.
+    input: Option<u32>,
     calls: Calls,
     lifetimes: Lifetimes,
 }
@@ -68,13 +72,18 @@ pub(super) struct MemoryHost(RefCell<Inner>);
 impl MemoryHost {
     pub(super) fn declare(&self, descriptor: &Descriptor) {
         let inner = &mut *self.0.borrow_mut();
-        inner.kinds = Some(descriptor.states.iter().map(|state| state.kind).collect());
+        inner.states = Some(descriptor.states.clone());
         inner.lifetimes.declare(&descriptor.states);
     }
 
-    /// A call begins about these events or timers.
-    pub(super) fn begin(&self, watermark: i64, about: &[Record]) {
+    pub(super) fn broadcast(&self, input: u32) {
+        self.0.borrow_mut().broadcast.insert(input);
+    }
+
+    /// A call begins about these events or timers; with events of an input or without.
+    pub(super) fn begin(&self, input: Option<u32>, watermark: i64, about: &[Record]) {
         let inner = &mut *self.0.borrow_mut();
+        inner.input = input;
         let keys = about.iter().map(|record| (record.key.as_deref().unwrap_or_default(), record.time));
         inner.lifetimes.begin(watermark, keys);
         inner.free();
@@ -199,15 +208,26 @@ impl Inner {
         };
     }
 
-    fn check(&self, state: u32, wanted: &[StateKind], call: &str) {
-        let kinds = self.kinds.as_deref().unwrap_or_default();
-        let kind = kinds.get(state as usize);
+    fn check(&self, state: u32, wanted: &[StateKind], call: &str) -> StateKind {
+        let states = self.states.as_deref().unwrap_or_default();
+        let kind = states.get(state as usize).map(|state| state.kind);
         assert!(
-            kind.is_some_and(|kind| wanted.contains(kind)),
+            kind.is_some_and(|kind| wanted.contains(&kind)),
             "trap: state.{call} on state {state}, which is {kind:?}; it needs one of {wanted:?}"
         );
+        let scope = states[state as usize].scope;
+        assert!(
+            scope != StateScope::Broadcast
+                || ["get", "scan"].contains(&call)
+                || self.input.is_some_and(|input| self.broadcast.contains(&input)),
+            "trap: state.{call} on state {state}: it is broadcast, so only a call with events of a broadcast input may write \
+             it; say which inputs are with `Harness::broadcast`"
+        );
+        states[state as usize].kind
     }
 }
+
+const ALL: [StateKind; 3] = [StateKind::Value, StateKind::Map, StateKind::List];
 
 fn kinds_of(subkeys: Option<ColumnsRef<'_>>) -> &'static [StateKind] {
     if subkeys.is_some() { &[StateKind::Map] } else { &[StateKind::Value] }
@@ -250,6 +270,7 @@ impl Host for MemoryHost {
 
     fn clear(&self, state: u32, keys: ColumnsRef<'_>) {
         let inner = &mut *self.0.borrow_mut();
+        inner.check(state, &ALL, "clear");
         inner.calls.clear += 1;
         for i in 0..keys.len() {
             inner.now.state.remove(&(state, keys.get(i).to_vec()));
@@ -258,9 +279,8 @@ impl Host for MemoryHost {
 
     fn scan(&self, state: u32, ranges: &[ScanRange], limit: u32, cursor: Option<&[u8]>) -> Page {
         let inner = &mut *self.0.borrow_mut();
-        inner.check(state, &[StateKind::Map, StateKind::List], "scan");
+        let listed = inner.check(state, &[StateKind::Map, StateKind::List], "scan") == StateKind::List;
         inner.calls.scan += 1;
-        let listed = inner.kinds.as_deref().unwrap_or_default().get(state as usize) == Some(&StateKind::List);
         let mut all = Vec::new();
         for (r, range) in ranges.iter().enumerate() {
             let Some(entries) = inner.now.state.get(&(state, range.key.clone())) else { continue };

@@ -83,12 +83,21 @@ impl<O: Operator> Harness<O> {
         let events: Vec<Record> = events.into_iter().collect();
         let columns = record::to_columns(&events);
         let watermark = self.watermark;
-        let refused = self.transaction(&events, |runner| runner.process(input, watermark, columns))?;
+        let refused = self.transaction(Some(input), &events, |runner| runner.process(input, watermark, columns))?;
         for rejection in refused {
             let record = events.get(rejection.index as usize).cloned().unwrap_or_default();
             self.dead_letters.push(DeadLetter { record, reason: rejection.reason });
         }
         self.fire()
+    }
+
+    /// Says that an input's edge is `broadcast` in the pipeline file: its events may write broadcast state. An unknown input is
+    /// the test's mistake.
+    pub fn broadcast(&mut self, input: &str) {
+        let inputs = &self.runner.descriptor().inputs;
+        let index = inputs.iter().position(|known| known.name == input);
+        assert!(index.is_some(), "no input `{input}` is declared");
+        self.host.broadcast(index.unwrap_or_default() as u32);
     }
 
     /// Moves the watermark: fires the event-time timers that it makes due, then tells the operator if it wants that.
@@ -100,7 +109,7 @@ impl<O: Operator> Harness<O> {
         self.host.set_watermark(time_ms);
         self.fire()?;
         if self.runner.descriptor().wants.watermarks {
-            self.transaction(&[], |runner| runner.on_watermark(time_ms))?;
+            self.transaction(None, &[], |runner| runner.on_watermark(time_ms))?;
         }
         Ok(())
     }
@@ -114,7 +123,7 @@ impl<O: Operator> Harness<O> {
     /// Ends the input: the last watermark, then `close`.
     pub fn end(&mut self) -> Result<()> {
         self.watermark(crate::END_OF_INPUT)?;
-        self.transaction(&[], Runner::close)
+        self.transaction(None, &[], Runner::close)
     }
 
     /// Replaces the instance, as the host may do between any two calls: state and timers stay, memory does not.
@@ -129,7 +138,7 @@ impl<O: Operator> Harness<O> {
             let records = record::of_timers(keys, times);
             let batch = Fired { timer, keys: keys.clone(), times: times.clone(), domain };
             let watermark = self.watermark;
-            let refused = match self.transaction(&records, |runner| runner.on_timers(batch, watermark)) {
+            let refused = match self.transaction(None, &records, |runner| runner.on_timers(batch, watermark)) {
                 Ok(refused) => refused,
                 Err(error) => {
                     self.host.give_back(&fired);
@@ -145,8 +154,13 @@ impl<O: Operator> Harness<O> {
     }
 
     /// A call about these events or timers is a transaction: an error drops everything it did.
-    fn transaction<T>(&mut self, about: &[Record], call: impl FnOnce(&mut Runner<O>) -> Result<T>) -> Result<T> {
-        self.host.begin(self.watermark, about);
+    fn transaction<T>(
+        &mut self,
+        input: Option<u32>,
+        about: &[Record],
+        call: impl FnOnce(&mut Runner<O>) -> Result<T>,
+    ) -> Result<T> {
+        self.host.begin(input, self.watermark, about);
         let outcome = call(&mut self.runner);
         if outcome.is_err() {
             self.host.roll_back();

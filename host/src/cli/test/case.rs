@@ -32,6 +32,9 @@ pub(super) struct Case {
     /// The windows that an aggregate is tried over.
     #[serde(skip)]
     pub(super) window: Option<WindowSpec>,
+    /// Inputs whose edge is `broadcast`: their events may write broadcast state.
+    #[serde(default)]
+    pub(super) broadcast: Vec<String>,
     /// What happens, in order.
     #[serde(default)]
     pub(super) step: Vec<Step>,

@@ -101,7 +101,7 @@ impl Rig {
         let kinds = factory.descriptor().states.iter().map(|state| state.kind).collect();
         let memory = Memory::new(groups.clone(), MAX_PARALLELISM);
         let mut context = Context {
-            state: KeyedState::new(memory, kinds, MAX_PARALLELISM, groups).with_ttl(&factory.descriptor().states),
+            state: KeyedState::new(memory, kinds, MAX_PARALLELISM, groups).with_states(&factory.descriptor().states),
             subtask: Some(Subtask { index: 0, parallelism: 1, max_parallelism: MAX_PARALLELISM }),
             ..Context::default()
         };
@@ -111,6 +111,12 @@ impl Rig {
         let mut rig = Rig { factory, operator, context, timers, watermark, crash, calls: 0, done: Done::default() };
         rig.take_log();
         Ok(rig)
+    }
+
+    /// These inputs are broadcast, so that their events may write broadcast state. For a rig that has done nothing yet.
+    pub(crate) fn broadcast(&mut self, inputs: Vec<bool>) {
+        let memory = Memory::new(KeyedState::broadcast_key_groups(MAX_PARALLELISM), MAX_PARALLELISM);
+        self.context.state = std::mem::take(&mut self.context.state).with_broadcast(memory, inputs);
     }
 
     /// The calls made, each counted once however often it was made again.
@@ -167,18 +173,14 @@ impl Rig {
     pub(crate) fn state(&mut self) -> Vec<Entry> {
         self.context.state.seal_epoch(Epoch(1));
         self.context.state.epoch_committed(Epoch(1));
-        let committed = self.context.state.committed();
-        let states = self.factory.descriptor().states.iter().zip(0..);
-        let entries = states.flat_map(|(declared, state)| {
-            let (place, stamp) = match declared.ttl {
-                None => (state, 0),
-                Some(_) => (ttl::STATES + state, ttl::STAMP_BYTES),
-            };
-            committed.entries_of(place).map(move |entry| Entry {
+        let states = self.factory.descriptor().states.len() as u32;
+        let committed = &self.context.state;
+        let entries = (0..states).flat_map(|state| {
+            committed.committed_of(state).map(move |(key, sub_key, value)| Entry {
                 state,
-                key: entry.key.to_vec(),
-                sub_key: entry.sub_key.to_vec(),
-                value: entry.value[stamp..].to_vec(),
+                key: key.to_vec(),
+                sub_key: sub_key.to_vec(),
+                value: value.to_vec(),
             })
         });
         let mut entries: Vec<Entry> = entries.collect();
@@ -238,6 +240,10 @@ impl Rig {
     fn make(&mut self, call: &Call<'_>) -> Result<Vec<Rejection>, Failure> {
         let (operator, context, watermark) = (&mut self.operator, &mut self.context, self.watermark);
         begin(call, watermark, context);
+        context.state.begin_input(match call {
+            Call::Events(input, _) => Some(*input),
+            _ => None,
+        });
         match call {
             Call::Events(input, batch) => operator.process(*input, watermark, batch, context),
             // What has outlived its time is freed; the operator is not asked.

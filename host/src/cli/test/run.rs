@@ -69,6 +69,14 @@ impl Subject {
                 return Ok(Outcome { done, state, waiting, failure: Some((0, failure)), descriptor, calls: 0 });
             }
         };
+        if !case.broadcast.is_empty() {
+            let mut inputs = vec![false; descriptor.inputs.len()];
+            for name in &case.broadcast {
+                let input = input(Some(name), &descriptor).with_context(|| format!("case {:?}, broadcast", case.name))?;
+                inputs[input as usize] = true;
+            }
+            rig.broadcast(inputs);
+        }
         let mut failure = None;
         for (i, step) in case.step.iter().enumerate() {
             if let Err(why) =

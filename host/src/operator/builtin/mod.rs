@@ -6,6 +6,7 @@ mod condition;
 mod distinct;
 mod fields;
 mod join;
+mod kept;
 mod lookup;
 mod row;
 mod select;
@@ -14,8 +15,8 @@ mod state_access;
 pub mod window;
 
 use super::descriptor::{
-    DESCRIPTOR_VERSION, Descriptor, MetricDescriptor, MetricKind, Port, StateDescriptor, StateKind, TimerDescriptor,
-    Wants,
+    DESCRIPTOR_VERSION, Descriptor, MetricDescriptor, MetricKind, Port, StateDescriptor, StateKind, StateScope,
+    TimerDescriptor, Wants,
 };
 use super::{Context, Failure, Operator, OperatorFactory, SharedFactory};
 use crate::config::builtin::Builtin;
@@ -27,6 +28,7 @@ pub fn factory(builtin: &Builtin) -> SharedFactory {
         Builtin::Select(_) => describe("select", &["in"], &["out"], &[], &[], &[]),
         Builtin::Window(spec) => window::describe(spec),
         Builtin::Join(_) => join::describe(),
+        Builtin::WindowJoin(spec) => window::describe_join(&spec.window),
         Builtin::Lookup(_) => lookup::describe(),
         Builtin::Distinct(_) => distinct::describe(),
     };
@@ -48,6 +50,7 @@ impl OperatorFactory for BuiltinFactory {
             Builtin::Select(spec) => Box::new(select::Select::new(spec)),
             Builtin::Window(spec) => window::operator(spec),
             Builtin::Join(spec) => Box::new(join::Join::new(spec)),
+            Builtin::WindowJoin(spec) => window::over(&spec.window, Box::new(aggregate::Pairs::new(spec))),
             Builtin::Lookup(spec) => Box::new(lookup::Lookup::new(spec)),
             Builtin::Distinct(spec) => Box::new(distinct::Distinct::new(spec)),
         })
@@ -72,7 +75,12 @@ fn describe(
         outputs: ports(outputs),
         states: states
             .iter()
-            .map(|(name, kind)| StateDescriptor { name: (*name).into(), kind: *kind, ttl: None })
+            .map(|(name, kind)| StateDescriptor {
+                name: (*name).into(),
+                kind: *kind,
+                ttl: None,
+                scope: StateScope::Key,
+            })
             .collect(),
         timers: timers.iter().map(|name| TimerDescriptor { name: (*name).into() }).collect(),
         metrics: counters.iter().map(counter).collect(),

@@ -1,7 +1,9 @@
 //! Result rows as JSON objects, member by member in the order of the pipeline file. Select, windows and joins write with
 //! it.
 
-use super::fields::push_string;
+use super::aggregate::Window;
+use super::fields::{push_json, push_string};
+use crate::config::builtin::WindowColumn;
 
 /// Names of members, written once: `"name":`, the first one behind `{`, the others behind `,`.
 #[derive(Debug)]
@@ -42,4 +44,22 @@ pub(super) fn push_number(number: impl std::fmt::Display, out: &mut Vec<u8>) {
     use std::io::Write;
     // Writing to a Vec cannot fail.
     let _ = write!(out, "{number}");
+}
+
+/// Writes what is known of a window without its events: bounds, number of results before, key. Anything else is null.
+pub(super) fn push_of_window(column: &WindowColumn, key: &[u8], window: &Window, out: &mut Vec<u8>) {
+    let bound = |time: i64| (time != i64::MIN && time != i64::MAX).then_some(time);
+    let time = match column {
+        WindowColumn::Firing => return push_number(window.firing, out),
+        // The empty key stands for no key.
+        WindowColumn::Key if !key.is_empty() => return push_string(key, out),
+        WindowColumn::KeyJson if !key.is_empty() => return push_json(key, out),
+        WindowColumn::Start => bound(window.start),
+        WindowColumn::End => bound(window.end),
+        _ => None,
+    };
+    match time {
+        Some(time) => push_number(time, out),
+        None => push_raw(None, out),
+    }
 }

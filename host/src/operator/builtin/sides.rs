@@ -1,11 +1,12 @@
-//! Two sides of an operator with two inputs: which of their fields are kept, as rows, and what results show of a pair.
-//! Joins and lookups keep and write with it.
+//! Two sides of an operator with two inputs: which of their fields are kept, as rows, what pairs must fulfil, and what
+//! results show of a pair. Joins and lookups keep and write with it.
 
-use super::aggregate::{push_field, take_field};
+use super::aggregate::{Window, push_field, take_field};
 use super::fields::Fields;
-use super::row::{Members, push_raw};
+use super::row::{Members, push_of_window, push_raw};
 use super::state_access::damaged;
-use crate::config::builtin::{Pointer, Side};
+use crate::config::builtin::{PairColumn, PairCondition, Pointer, Side, WindowColumn};
+use crate::config::decimal::Decimal;
 use crate::operator::Failure;
 
 /// What is kept of one side's events.
@@ -42,7 +43,21 @@ pub(super) struct Pair<'a> {
 /// How results show pairs.
 pub(super) struct Shown {
     members: Members,
-    places: Vec<Place>,
+    columns: Vec<Column>,
+}
+
+enum Column {
+    Field(Place),
+    Window(WindowColumn),
+}
+
+/// What pairs must fulfil: numbers of the one side between numbers of the other.
+pub(super) struct PairTests(Vec<PairTest>);
+
+struct PairTest {
+    field: Place,
+    at_least: Option<Place>,
+    at_most: Option<Place>,
 }
 
 impl Half {
@@ -90,7 +105,41 @@ impl Halves {
     /// The members of results, in order.
     pub(super) fn shown(&mut self, output: &[(String, Side, Pointer)]) -> Shown {
         let members = Members::new(output.iter().map(|(name, ..)| name.as_str()));
-        Shown { members, places: output.iter().map(|(_, side, pointer)| self.place(*side, pointer)).collect() }
+        let field = |(_, side, pointer): &(String, Side, Pointer)| Column::Field(self.place(*side, pointer));
+        Shown { members, columns: output.iter().map(field).collect() }
+    }
+
+    /// The members of results about pairs in windows, in order.
+    pub(super) fn shown_in_windows(&mut self, output: &[(String, PairColumn)]) -> Shown {
+        let members = Members::new(output.iter().map(|(name, _)| name.as_str()));
+        let column = |(_, column): &(String, PairColumn)| match column {
+            PairColumn::Field(side, pointer) => Column::Field(self.place(*side, pointer)),
+            PairColumn::Window(column) => Column::Window(column.clone()),
+        };
+        Shown { members, columns: output.iter().map(column).collect() }
+    }
+
+    /// What pairs must fulfil.
+    pub(super) fn tests(&mut self, conditions: &[PairCondition]) -> PairTests {
+        let mut place = |(side, pointer): &(Side, Pointer)| self.place(*side, pointer);
+        let test = |condition: &PairCondition| PairTest {
+            field: place(&condition.field),
+            at_least: condition.at_least.as_ref().map(&mut place),
+            at_most: condition.at_most.as_ref().map(&mut place),
+        };
+        PairTests(conditions.iter().map(test).collect())
+    }
+}
+
+impl PairTests {
+    /// Whether a pair fulfils all.
+    pub(super) fn hold(&self, pair: Pair<'_>) -> bool {
+        let number = |place: Place| pair.raw(place).and_then(Decimal::parse);
+        self.0.iter().all(|test| {
+            let Some(value) = number(test.field) else { return false };
+            test.at_least.is_none_or(|least| number(least).is_some_and(|least| value >= least))
+                && test.at_most.is_none_or(|most| number(most).is_some_and(|most| value <= most))
+        })
     }
 }
 
@@ -103,26 +152,22 @@ impl<'a> Pair<'a> {
 }
 
 impl Shown {
-    /// Writes a result.
+    /// Writes a result in the place of what is in `value`.
     pub(super) fn write(&self, pair: Pair<'_>, value: &mut Vec<u8>) {
         value.clear();
-        for (member, place) in self.places.iter().enumerate() {
-            self.members.begin(member, value);
-            push_raw(pair.raw(*place), value);
-        }
-        self.members.end(value);
+        self.push(pair, None, value);
     }
-}
 
-/// The side of an input.
-pub(super) fn side_of(input: u32) -> Side {
-    if input == 0 { Side::Left } else { Side::Right }
-}
-
-/// The state that keeps a side's rows.
-pub(super) fn state_of(side: Side) -> u32 {
-    match side {
-        Side::Left => 0,
-        Side::Right => 1,
+    /// Appends a result about a pair in a window of a key.
+    pub(super) fn push(&self, pair: Pair<'_>, of: Option<(&[u8], &Window)>, out: &mut Vec<u8>) {
+        for (member, column) in self.columns.iter().enumerate() {
+            self.members.begin(member, out);
+            match (column, of) {
+                (Column::Field(place), _) => push_raw(pair.raw(*place), out),
+                (Column::Window(column), Some((key, window))) => push_of_window(column, key, window, out),
+                (Column::Window(_), None) => push_raw(None, out),
+            }
+        }
+        self.members.end(out);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn read(kind: &str, item: &Item<'_>) -> Result<Builtin, ConfigError> 
     Ok(match kind {
         "select" => Builtin::Select(select::read(item)?),
         "window" => Builtin::Window(window::read(item)?),
-        "join" => Builtin::Join(join::read(item)?),
+        "join" => join::read(item)?,
         "lookup" => Builtin::Lookup(join::read_lookup(item)?),
         _ => {
             let table = item.table(&["ttl"])?;

@@ -97,6 +97,17 @@ join = { within = { before = "1s", after = "5s" }, where = [{ field = "right/at"
         output: vec![("x".into(), Side::Left, "/x".into()), ("y".into(), Side::Right, "/y/z".into())],
     };
     assert_eq!(join, Builtin::Join(expected));
+    let Builtin::WindowJoin(spec) = builtin(
+        r#"inputs = [{ from = "a" }, { from = "b" }]
+join = { sliding = "10s", slide = "5s", lateness = "1s", late_output = true, unmatched = "left", output = { x = "left/x", to = "window.end" } }"#,
+    ) else {
+        panic!()
+    };
+    assert_eq!(spec.window.windows, Windows::Aligned { size_ms: 10_000, slide_ms: 5_000, offset_ms: 0 });
+    assert_eq!((spec.window.lateness_ms, spec.window.late_output), (1_000, true));
+    assert_eq!((spec.keep_left, spec.keep_right), (true, false));
+    let column = PairColumn::Field(Side::Left, "/x".into());
+    assert_eq!(spec.output, [("x".into(), column), ("to".into(), PairColumn::Window(WindowColumn::End))]);
     let lookup = builtin(
         r#"inputs = [{ from = "a" }, { from = "b" }]
 lookup = { missing = "null", output = { x = "right/x" } }"#,
@@ -176,6 +187,14 @@ fn mistakes_say_their_place_and_their_mend() {
         (
             "input = \"a\"\nwindow = { tumbling = \"1s\", output = {} }",
             "9:38: operators.op.window.output is empty; name at least one member of the result",
+        ),
+        (
+            "inputs = [{ from = \"a\" }, { from = \"b\" }]\njoin = { lateness = \"1s\", output = { x = \"left/x\" } }",
+            "9:10: \"lateness\" is of a join in windows; write tumbling, sliding or session with it, or remove it",
+        ),
+        (
+            "inputs = [{ from = \"a\" }, { from = \"b\" }]\njoin = { session = \"1s\", within = { after = \"1s\" }, output = { x = \"left/x\" } }",
+            "9:26: a join is within windows or within a time of each event; remove one of the two",
         ),
         (
             "inputs = [{ from = \"a\" }, { from = \"b\" }]\njoin = { output = { x = \"/x\" } }",

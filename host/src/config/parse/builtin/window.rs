@@ -114,7 +114,7 @@ fn fields(spec: &WindowSpec) -> Vec<&Pointer> {
     fields
 }
 
-fn windows(table: &Table<'_>) -> Result<Windows, ConfigError> {
+pub(super) fn windows(table: &Table<'_>) -> Result<Windows, ConfigError> {
     let present = table.present(&KINDS);
     let kind = match present[..] {
         [(kind, _)] => kind,

@@ -8,8 +8,8 @@
 //! `layout` is a hash of the functions: an accumulator of other settings is refused, not misread.
 
 use super::super::condition::Conditions;
-use super::super::fields::{Fields, push_json, push_string};
-use super::super::row::{Members, push_number, push_raw};
+use super::super::fields::Fields;
+use super::super::row::{Members, push_of_window, push_raw};
 use super::super::state_access::damaged;
 use super::cells::{Cell, Operand, take};
 use super::rows::{Kept, push_field, take_field, too_many};
@@ -219,24 +219,12 @@ impl Columns {
         mut row: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let bound = |time: i64| (time != i64::MIN && time != i64::MAX).then_some(time);
         for (member, column) in self.output.iter().enumerate() {
             self.members.begin(member, out);
             match column {
                 Out::Cell(cell) => acc.cells[*cell].finish(self.cells[*cell].function, out),
                 Out::Shown => push_raw(take_field(&mut row)?, out),
-                Out::Window(WindowColumn::Firing) => push_number(window.firing, out),
-                // The empty key stands for no key.
-                Out::Window(WindowColumn::Key | WindowColumn::KeyJson) if key.is_empty() => push_raw(None, out),
-                Out::Window(WindowColumn::Key) => push_string(key, out),
-                Out::Window(WindowColumn::KeyJson) => push_json(key, out),
-                Out::Window(column) => {
-                    let time = if *column == WindowColumn::Start { window.start } else { window.end };
-                    match bound(time) {
-                        Some(time) => push_number(time, out),
-                        None => push_raw(None, out),
-                    }
-                }
+                Out::Window(column) => push_of_window(column, key, window, out),
             }
         }
         self.members.end(out);
@@ -273,7 +261,7 @@ fn layout(cells: &[CellSpec], having: bool, rows: Option<&RowsSpec>) -> u16 {
 }
 
 impl Aggregate for Columns {
-    fn admit(&mut self, events: &Batch) -> Result<Admission, Failure> {
+    fn admit(&mut self, _input: u32, events: &Batch) -> Result<Admission, Failure> {
         self.read.operands.clear();
         self.read.rows.clear();
         self.read.row_bytes.clear();

@@ -3,9 +3,11 @@
 
 mod cells;
 mod columns;
+mod pairs;
 mod rows;
 
 pub use columns::Columns;
+pub use pairs::Pairs;
 
 pub(super) use rows::{push_field, take_field};
 
@@ -54,8 +56,8 @@ pub struct Finished {
 /// Folds events. Accumulators are opaque bytes, kept by the window operator. The context takes metrics and log lines, by the
 /// aggregate's own indexes, and nothing else.
 pub trait Aggregate: Send {
-    /// Looks at the events of a call, which the next `accumulate` calls are about.
-    fn admit(&mut self, _events: &Batch) -> Result<Admission, Failure> {
+    /// Looks at the events of a call, of one input, which the next `accumulate` calls are about.
+    fn admit(&mut self, _input: u32, _events: &Batch) -> Result<Admission, Failure> {
         Ok(Admission::default())
     }
 

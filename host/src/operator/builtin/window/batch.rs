@@ -133,7 +133,7 @@ impl Call<'_> {
 
     /// Asks the aggregate which events take part, and keeps those it refuses.
     pub(super) fn admit(&mut self) -> Result<Vec<bool>, Failure> {
-        let Admission { taken, rejections } = self.aggregate.admit(self.events)?;
+        let Admission { taken, rejections } = self.aggregate.admit(self.input, self.events)?;
         self.rejections.extend(rejections);
         Ok(taken)
     }
@@ -185,7 +185,7 @@ impl Call<'_> {
             let event = event as usize;
             out.extend_from(self.events, event..event + 1).map_err(|e| Failure::Bug(e.to_string()))?;
         }
-        self.context.output.push((LATE, out));
+        self.context.output.push((LATE + self.input, out));
         Ok(())
     }
 }

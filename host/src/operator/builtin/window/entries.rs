@@ -53,14 +53,16 @@ struct Slot {
     into: Option<usize>,
     /// Contents of sessions that were merged into it, with their starts.
     absorbed: Vec<(i64, Vec<u8>)>,
+    /// The next window of the key.
+    next: Option<usize>,
 }
 
 /// The windows of the call's keys.
 #[derive(Default)]
 struct Slots {
     slots: Vec<Slot>,
-    /// By key.
-    of_key: Vec<Vec<usize>>,
+    /// By key, the first of a chain of its windows.
+    of_key: Vec<Option<usize>>,
 }
 
 impl Slots {
@@ -68,7 +70,7 @@ impl Slots {
     fn load(keys: &Column, call: &mut Call<'_>) -> Result<Slots, Failure> {
         let ranges: Vec<ScanRange<'_>> = keys.iter().map(|key| ScanRange { key, start: None, end: None }).collect();
         let stored = scan(call.context, WINDOWS, &ranges)?;
-        let mut slots = Slots { slots: Vec::new(), of_key: vec![Vec::new(); keys.len()] };
+        let mut slots = Slots { slots: Vec::new(), of_key: vec![None; keys.len()] };
         for (i, key) in stored.range_of.iter().enumerate() {
             let start = time_of(stored.sub_keys.get(i))?;
             let slot = slots.add(*key, start, Entry::decode(stored.values.get(i))?);
@@ -79,27 +81,48 @@ impl Slots {
 
     fn add(&mut self, key: u32, start: i64, entry: Entry) -> usize {
         let slot = self.slots.len();
-        self.slots.push(Slot { key, start, entry, stored: None, changed: false, into: None, absorbed: Vec::new() });
-        self.of_key[key as usize].push(slot);
+        let next = self.of_key[key as usize].replace(slot);
+        self.slots.push(Slot {
+            key,
+            start,
+            entry,
+            stored: None,
+            changed: false,
+            into: None,
+            absorbed: Vec::new(),
+            next,
+        });
         slot
+    }
+
+    /// The windows of a key that are none of another's.
+    fn of(&self, key: u32) -> impl Iterator<Item = usize> {
+        let chain = std::iter::successors(self.of_key[key as usize], |slot| self.slots[*slot].next);
+        chain.filter(|slot| self.slots[*slot].into.is_none())
     }
 
     /// The window of a key that starts there, made if need be.
     fn at(&mut self, key: u32, start: i64, end: i64) -> usize {
-        let known = self.of_key[key as usize].iter().find(|slot| self.slots[**slot].start == start);
-        known.copied().unwrap_or_else(|| self.add(key, start, Entry::new(end)))
+        let known = self.of(key).find(|slot| self.slots[*slot].start == start);
+        known.unwrap_or_else(|| self.add(key, start, Entry::new(end)))
     }
 
     /// The session that an event's window becomes part of; `None` when it would be over already.
     fn session(&mut self, key: u32, start: i64, end: i64, over: impl Fn(i64) -> bool) -> Option<usize> {
         let touches = |slot: &usize| self.slots[*slot].start <= end && start <= self.slots[*slot].entry.end;
-        let mut touched: Vec<usize> = self.of_key[key as usize].iter().copied().filter(touches).collect();
+        let mut touching = self.of(key).filter(touches);
+        if let (one, None) = (touching.next(), touching.next()) {
+            drop(touching);
+            return self.session_of_one(one, key, start, end, over);
+        }
+        drop(touching);
+        let mut touched: Vec<usize> = self.of(key).filter(touches).collect();
         let merged_end = touched.iter().map(|slot| self.slots[*slot].entry.end).fold(end, i64::max);
         if over(merged_end) {
             return None;
         }
         touched.sort_by_key(|slot| self.slots[*slot].start);
-        let Some((&first, others)) = touched.split_first() else { return Some(self.add(key, start, Entry::new(end))) };
+        let (&first, others) = touched.split_first()?;
         for other in others {
             let slot = &mut self.slots[*other];
             slot.into = Some(first);
@@ -115,11 +138,30 @@ impl Slots {
             into.entry.armed = into.entry.armed.min(entry.armed);
             into.entry.ended |= entry.ended;
         }
-        self.of_key[key as usize].retain(|slot| !others.contains(slot));
         let into = &mut self.slots[first];
         into.start = into.start.min(start);
         into.entry.end = merged_end;
         Some(first)
+    }
+
+    /// The usual case: the event touches one session at most.
+    fn session_of_one(
+        &mut self,
+        one: Option<usize>,
+        key: u32,
+        start: i64,
+        end: i64,
+        over: impl Fn(i64) -> bool,
+    ) -> Option<usize> {
+        let merged_end = one.map_or(end, |slot| self.slots[slot].entry.end.max(end));
+        if over(merged_end) {
+            return None;
+        }
+        let Some(slot) = one else { return Some(self.add(key, start, Entry::new(end))) };
+        let into = &mut self.slots[slot];
+        into.start = into.start.min(start);
+        into.entry.end = merged_end;
+        Some(slot)
     }
 
     /// Where a slot's contents are now.
@@ -165,45 +207,43 @@ impl Entries {
         }
     }
 
-    /// The windows of an event, as slots; empty with `late` set when they are all over.
-    fn assign(&mut self, event: usize, key: u32, slots: &mut Slots, call: &mut Call<'_>) -> Vec<usize> {
+    /// The windows of an event, as slots, into `found`; none with `late` set when they are all over.
+    fn assign(&mut self, event: usize, key: u32, slots: &mut Slots, found: &mut Vec<usize>, call: &mut Call<'_>) {
         let (time, rules, watermark) = (self.time_of_event(event, call), self.rules, call.watermark);
         let gap = match &mut self.assigner {
-            Assigner::Global => return vec![slots.at(key, i64::MIN, i64::MAX)],
+            Assigner::Global => return found.push(slots.at(key, i64::MIN, i64::MAX)),
             Assigner::Aligned(windows) => {
                 let windows = *windows;
                 if windows.starts(time).any(|start| start + windows.size - 1 > EventTime::LIMIT_MS) {
-                    call.reject_far(event);
-                    return Vec::new();
+                    return call.reject_far(event);
                 }
                 let mut any = false;
-                let open = windows.starts(time).inspect(|_| any = true);
-                let open: Vec<i64> = open.filter(|start| !rules.is_over(start + windows.size, watermark)).collect();
-                if any && open.is_empty() {
+                for start in windows.starts(time) {
+                    any = true;
+                    if !rules.is_over(start + windows.size, watermark) {
+                        found.push(slots.at(key, start, start + windows.size));
+                    }
+                }
+                if any && found.is_empty() {
                     call.late.push(event as u32);
                 }
-                return open.into_iter().map(|start| slots.at(key, start, start + windows.size)).collect();
+                return;
             }
             Assigner::Session(gap) => *gap,
             Assigner::SessionBy(fields) => match read_gap(fields, call.events.values.get(event)) {
                 Ok(gap) => gap,
                 Err(reason) => {
-                    call.rejections.push(crate::operator::Rejection { index: event as u32, reason });
-                    return Vec::new();
+                    return call.rejections.push(crate::operator::Rejection { index: event as u32, reason });
                 }
             },
         };
         let end = time.saturating_add(gap);
         if end - 1 > EventTime::LIMIT_MS {
-            call.reject_far(event);
-            return Vec::new();
+            return call.reject_far(event);
         }
         match slots.session(key, time, end, |end| rules.is_over(end, watermark)) {
-            Some(slot) => vec![slot],
-            None => {
-                call.late.push(event as u32);
-                Vec::new()
-            }
+            Some(slot) => found.push(slot),
+            None => call.late.push(event as u32),
         }
     }
 
@@ -233,16 +273,22 @@ impl Entries {
             groups.push(group_of_slot[slot]);
         }
         let done = call.accumulate(&indexes, &groups, &before)?;
-        let refused: Vec<u32> = done.rejections.iter().map(|r| r.index).collect();
+        let mut refused: Vec<u32> = done.rejections.iter().map(|r| r.index).collect();
+        refused.sort_unstable();
+        let mut taken = vec![false; members.len()];
         for (index, group) in indexes.iter().zip(&groups) {
-            let slot = &mut slots.slots[members[*group as usize]];
-            if refused.contains(index) {
-                slot.entry.pending = slot.entry.pending.saturating_sub(1);
+            let entry = &mut slots.slots[members[*group as usize]].entry;
+            if !refused.is_empty() && refused.binary_search(index).is_ok() {
+                entry.pending = entry.pending.saturating_sub(1);
                 continue;
             }
-            let entry = &mut slot.entry;
             entry.newest = entry.newest.max(call.events.timestamps[*index as usize]);
-            entry.contents = Some(done.accumulators.get(*group as usize).to_vec());
+            taken[*group as usize] = true;
+        }
+        for (group, slot) in members.into_iter().enumerate().filter(|(group, _)| taken[*group]) {
+            let contents = slots.slots[slot].entry.contents.get_or_insert_default();
+            contents.clear();
+            contents.extend_from_slice(done.accumulators.get(group));
         }
         call.rejections.extend(done.rejections);
         Ok(())
@@ -337,8 +383,8 @@ impl Entries {
         if self.rules.clock != Clock::Processing {
             return;
         }
-        for (key, of_key) in slots.of_key.iter().enumerate() {
-            if of_key.iter().all(|slot| removed[*slot]) {
+        for key in 0..keys.len() {
+            if slots.of(key as u32).all(|slot| removed[slot]) {
                 let (key, time) = (keys.get(key).to_vec(), EventTime::LIMIT_MS);
                 let domain = TimeDomain::EventTime;
                 call.context.timers.push(TimerOp { register: false, domain, timer: DRAIN, key, time });
@@ -407,10 +453,11 @@ impl Kind for Entries {
         let keys = keys.keys;
         let mut slots = Slots::load(&keys, call)?;
         let mut pairs: Vec<(u32, usize)> = Vec::with_capacity(events.len());
-        let mut touched = Vec::new();
+        let (mut touched, mut found) = (Vec::new(), Vec::new());
         for (event, key) in events {
             let mut full = Vec::new();
-            for slot in self.assign(event, key, &mut slots, call) {
+            self.assign(event, key, &mut slots, &mut found, call);
+            for slot in found.drain(..) {
                 pairs.push((event as u32, slot));
                 touched.push(slot);
                 slots.slots[slot].changed = true;

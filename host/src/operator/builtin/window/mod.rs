@@ -33,7 +33,7 @@ use tidemill_storage::{Batch, EventTime};
 
 /// Output port of results.
 const RESULTS: u32 = 0;
-/// Output port of late events, where there is one.
+/// Output port of late events, where there is one; with several inputs, of the first.
 const LATE: u32 = 1;
 /// Counter of late events that were dropped.
 const LATE_DROPPED: u32 = 0;
@@ -42,13 +42,23 @@ const OWN_METRICS: u32 = 1;
 
 /// What the operator says of itself.
 pub(super) fn describe(spec: &WindowSpec) -> Descriptor {
+    let outputs: &[_] = if spec.late_output { &["results", "late"] } else { &["results"] };
+    describe_as("window", &["events"], outputs, spec)
+}
+
+/// What the operator that joins two inputs in windows says of itself.
+pub(super) fn describe_join(spec: &WindowSpec) -> Descriptor {
+    let outputs: &[_] = if spec.late_output { &["out", "late-left", "late-right"] } else { &["out"] };
+    describe_as("join", &["left", "right"], outputs, spec)
+}
+
+fn describe_as(name: &str, inputs: &[&str], outputs: &[&str], spec: &WindowSpec) -> Descriptor {
     let states: &[_] = if shares_panes(spec) {
         &[("panes", StateKind::Map), ("firings", StateKind::Map)]
     } else {
         &[("windows", StateKind::Map)]
     };
-    let outputs: &[_] = if spec.late_output { &["results", "late"] } else { &["results"] };
-    super::describe("window", &["events"], outputs, states, &["window", "clean-up"], &["late_dropped"])
+    super::describe(name, inputs, outputs, states, &["window", "clean-up"], &["late_dropped"])
 }
 
 /// The operator with built-in aggregates.
@@ -120,6 +130,8 @@ trait Kind: Send {
 
 /// What a call works with.
 struct Call<'a> {
+    /// Of the events.
+    input: u32,
     events: &'a Batch,
     watermark: i64,
     aggregate: &'a mut dyn Aggregate,
@@ -139,12 +151,13 @@ struct Window<K> {
 impl<K: Kind> Operator for Window<K> {
     fn process(
         &mut self,
-        _input: u32,
+        input: u32,
         watermark: EventTime,
         events: &Batch,
         context: &mut Context,
     ) -> Result<Vec<Rejection>, Failure> {
         let mut call = Call {
+            input,
             events,
             watermark: watermark.0,
             aggregate: &mut *self.aggregate,
@@ -168,6 +181,7 @@ impl<K: Kind> Operator for Window<K> {
         context: &mut Context,
     ) -> Result<Vec<Rejection>, Failure> {
         let mut call = Call {
+            input: 0,
             events: &Batch::default(),
             watermark: watermark.0,
             aggregate: &mut *self.aggregate,
