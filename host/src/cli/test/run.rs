@@ -72,7 +72,8 @@ impl Subject {
         if !case.broadcast.is_empty() {
             let mut inputs = vec![false; descriptor.inputs.len()];
             for name in &case.broadcast {
-                let input = input(Some(name), &descriptor).with_context(|| format!("case {:?}, broadcast", case.name))?;
+                let input =
+                    input(Some(name), &descriptor).with_context(|| format!("case {:?}, broadcast", case.name))?;
                 inputs[input as usize] = true;
             }
             rig.broadcast(inputs);
