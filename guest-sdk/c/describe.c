@@ -30,12 +30,16 @@ const char *tm_declare(tidemill_handle *const *handles, bool aggregator) {
     return NULL;
 }
 
-static void named(tidemill_buffer *b, bool *first, const char *name, const char *kind) {
+static void named(tidemill_buffer *b, bool *first, const char *name, const char *kind, const tidemill_ttl *ttl) {
     tidemill_append(b, tidemill_text(*first ? "{\"name\":" : ",{\"name\":"));
     *first = false;
     tidemill_append_json(b, tidemill_text(name));
     if (kind)
         tidemill_append_format(b, ",\"kind\":\"%s\"", kind);
+    if (ttl && ttl->ms)
+        tidemill_append_format(b, ",\"ttl\":{\"ms\":%" PRId64 ",\"clock\":\"%s\",\"refresh\":\"%s\"}", ttl->ms,
+                               ttl->clock == TIDEMILL_CLOCK_EVENT ? "event-time" : "processing-time",
+                               ttl->refresh == TIDEMILL_REFRESH_READ_AND_WRITE ? "read-and-write" : "write");
     tidemill_append(b, tidemill_text("}"));
 }
 
@@ -51,13 +55,13 @@ tidemill_slice tm_describe(const char *name, const char *version, const char *co
     tidemill_append(&b, tidemill_text(",\"inputs\":["));
     bool first = true;
     for (const char *const *input = inputs ? inputs : one_input; *input; input++)
-        named(&b, &first, *input, NULL);
+        named(&b, &first, *input, NULL, NULL);
     for (int list = 0; list < LISTS; list++) {
         tidemill_append_format(&b, "],\"%s\":[", lists[list]);
         first = true;
         for (tidemill_handle *const *h = handles; h && *h; h++)
             if (words[(*h)->kind].list == list)
-                named(&b, &first, (*h)->name, words[(*h)->kind].kind);
+                named(&b, &first, (*h)->name, words[(*h)->kind].kind, &(*h)->ttl);
     }
     tidemill_append_format(&b, "],\"wants\":{\"watermarks\":%s}", watermarks ? "true" : "false");
     if (config_schema)

@@ -41,19 +41,28 @@ static void copy_contents(test_contents *to, const test_contents *from) {
     to->appended = from->appended;
 }
 
-void test_begin(void) { copy_contents(&test_host.before, &test_host.now); }
+void test_begin(int64_t watermark, const tidemill_record *about, size_t count) {
+    test_host.watermark = watermark;
+    test_host.about = about;
+    test_host.about_count = count;
+    test_free_what_is_over();
+    copy_contents(&test_host.before, &test_host.now);
+}
 
 void test_roll_back(void) { copy_contents(&test_host.now, &test_host.before); }
 
+// The handle of a state, NULL if there is none.
+static const tidemill_handle *state_handle(uint32_t state) {
+    for (tidemill_handle *const *h = test_host.handles; h && *h; h++)
+        if ((*h)->kind <= TIDEMILL_KIND_LIST && (*h)->index == state)
+            return *h;
+    return NULL;
+}
+
 static tidemill_kind check(uint32_t state, const char *call, bool value, bool map, bool list) {
-    for (tidemill_handle *const *h = test_host.handles; h && *h; h++) {
-        tidemill_kind kind = (*h)->kind;
-        if (kind <= TIDEMILL_KIND_LIST && (*h)->index == state) {
-            if ((kind == TIDEMILL_KIND_VALUE && value) || (kind == TIDEMILL_KIND_MAP && map) || (kind == TIDEMILL_KIND_LIST && list))
-                return kind;
-            break;
-        }
-    }
+    const tidemill_handle *h = state_handle(state);
+    if (h && ((h->kind == TIDEMILL_KIND_VALUE && value) || (h->kind == TIDEMILL_KIND_MAP && map) || (h->kind == TIDEMILL_KIND_LIST && list)))
+        return h->kind;
     fprintf(stderr, "state.%s on state %u\n", call, state);
     test_trap("no such state, or one of another kind");
 }
@@ -96,12 +105,43 @@ static void *insert_at(tm_array *a, size_t i, size_t width) {
     return at;
 }
 
+void test_free_what_is_over(void) {
+    for (size_t i = test_host.now.entries.len; i-- > 0;) {
+        const tidemill_ttl *ttl = &state_handle(entry(i)->state)->ttl;
+        if (ttl->ms && entry(i)->stamp + ttl->ms <= (ttl->clock == TIDEMILL_CLOCK_EVENT ? test_host.watermark : test_host.clock))
+            remove_at(&test_host.now.entries, i, sizeof(test_entry));
+    }
+}
+
+// In event time the newest time of the key's events in the call, or of all where it has none, and no less than the watermark.
+static int64_t stamp(uint32_t state, tidemill_slice key) {
+    if (state_handle(state)->ttl.clock != TIDEMILL_CLOCK_EVENT)
+        return test_host.clock;
+    int64_t newest = INT64_MIN, of_key = INT64_MIN;
+    for (size_t i = 0; i < test_host.about_count; i++) {
+        const tidemill_record *r = &test_host.about[i];
+        newest = r->time > newest ? r->time : newest;
+        if (tidemill_equal(r->key, key) && r->time > of_key)
+            of_key = r->time;
+    }
+    newest = of_key != INT64_MIN ? of_key : newest;
+    return newest > test_host.watermark ? newest : test_host.watermark;
+}
+
+// The value of an entry, which lasts longer where reading does that.
+static tidemill_slice read(size_t i) {
+    test_entry *e = entry(i);
+    if (state_handle(e->state)->ttl.refresh == TIDEMILL_REFRESH_READ_AND_WRITE)
+        e->stamp = stamp(e->state, e->key);
+    return e->value;
+}
+
 static void put(uint32_t state, tidemill_slice key, tidemill_slice sub_key, tidemill_slice value) {
     size_t i = lower_bound(state, key, sub_key);
     if (is(i, state, key, sub_key))
         remove_at(&test_host.now.entries, i, sizeof(test_entry));
     if (value.data) {
-        test_entry made = {state, test_keep(key), test_keep(sub_key), test_keep(value)};
+        test_entry made = {state, test_keep(key), test_keep(sub_key), test_keep(value), stamp(state, key)};
         *(test_entry *)insert_at(&test_host.now.entries, i, sizeof made) = made;
     }
 }
@@ -115,7 +155,7 @@ tm_view tm_host_get(uint32_t state, const tm_view *keys, const tm_view *sub_keys
     for (size_t i = 0; i < keys->len; i++) {
         tidemill_slice key = tm_at(keys, i), sub = sub_keys ? tm_at(sub_keys, i) : tidemill_text("");
         size_t at = lower_bound(state, key, sub);
-        tm_columns_push(&out, is(at, state, key, sub) ? entry(at)->value : tidemill_absent());
+        tm_columns_push(&out, is(at, state, key, sub) ? read(at) : tidemill_absent());
     }
     return lasting(&out);
 }
@@ -165,7 +205,7 @@ tm_page tm_host_scan(uint32_t state, tidemill_slice key, tidemill_slice start, t
         }
         if (seen >= skip) {
             tm_columns_push(&subs, kind == TIDEMILL_KIND_LIST ? tidemill_text("") : e->sub_key);
-            tm_columns_push(&values, e->value);
+            tm_columns_push(&values, read(at));
         }
     }
     page.sub_keys = lasting(&subs);

@@ -8,6 +8,7 @@
 typedef struct {
     uint32_t state;
     tidemill_slice key, sub_key, value; // sub_key: empty for values, a growing number for lists
+    int64_t stamp;                      // says when it is over, where the state has a time to live
 } test_entry;
 
 typedef struct {
@@ -34,13 +35,18 @@ extern struct test_state {
     test_contents now, before;
     tidemill_handle *const *handles;
     tidemill_test_calls calls;
-    int64_t clock;
+    int64_t clock, watermark;
+    const tidemill_record *about; // the events or timers of the call
+    size_t about_count;
     tm_array log; // tidemill_slice
 } test_host;
 
 tidemill_slice test_keep(tidemill_slice bytes); // a copy that stays
 _Noreturn void test_trap(const char *why);
-void test_begin(void);
+// A call begins about these events or timers, which stay until it ends.
+void test_begin(int64_t watermark, const tidemill_record *about, size_t count);
+// Frees what has outlived its time: at once, not somewhat later as the real host.
+void test_free_what_is_over(void);
 void test_roll_back(void);
 // Adds records to a batch's columns, and takes them from columns.
 void test_emitted(uint32_t port, const tm_events *events);

@@ -147,10 +147,18 @@ struct tidemill_operations; // what a kind of handle does; the SDK's own
 extern const struct tidemill_operations tidemill_value_operations, tidemill_map_operations, tidemill_list_operations, tidemill_output_operations,
     tidemill_timer_operations, tidemill_counter_operations, tidemill_gauge_operations, tidemill_histogram_operations;
 
+// How long an entry of a state lasts (a value, a sub-key's, an element of a list): `ms` after it was written; 0 = for ever.
+typedef struct {
+    int64_t ms;
+    enum { TIDEMILL_CLOCK_PROCESSING, TIDEMILL_CLOCK_EVENT } clock;              // on the wall, or the watermark
+    enum { TIDEMILL_REFRESH_WRITE, TIDEMILL_REFRESH_READ_AND_WRITE } refresh;    // what makes it last longer
+} tidemill_ttl;
+
 typedef struct tidemill_handle {
     tidemill_kind kind;
     const struct tidemill_operations *operations;
     const char *name;
+    tidemill_ttl ttl;              // of states
     uint32_t index;                // in its list of the descriptor
     bool touched;                  // by the event in progress
     struct tidemill_handle *next;  // touched too
@@ -166,10 +174,11 @@ typedef struct { tidemill_handle handle; } tidemill_counter;
 typedef struct { tidemill_handle handle; } tidemill_gauge;
 typedef struct { tidemill_handle handle; } tidemill_histogram;
 
-#define TIDEMILL_HANDLE(kind_, operations_, name_) {.handle = {.kind = TIDEMILL_KIND_##kind_, .operations = &tidemill_##operations_##_operations, .name = name_}}
-#define TIDEMILL_VALUE(name) TIDEMILL_HANDLE(VALUE, value, name)
-#define TIDEMILL_MAP(name) TIDEMILL_HANDLE(MAP, map, name)
-#define TIDEMILL_LIST(name) TIDEMILL_HANDLE(LIST, list, name)
+#define TIDEMILL_HANDLE(kind_, operations_, ...) {.handle = {.kind = TIDEMILL_KIND_##kind_, .operations = &tidemill_##operations_##_operations, .name = __VA_ARGS__}}
+// States may have a time to live: TIDEMILL_VALUE("seen", .ttl = {.ms = 10000, .clock = TIDEMILL_CLOCK_EVENT}).
+#define TIDEMILL_VALUE(...) TIDEMILL_HANDLE(VALUE, value, __VA_ARGS__)
+#define TIDEMILL_MAP(...) TIDEMILL_HANDLE(MAP, map, __VA_ARGS__)
+#define TIDEMILL_LIST(...) TIDEMILL_HANDLE(LIST, list, __VA_ARGS__)
 #define TIDEMILL_OUTPUT(name) TIDEMILL_HANDLE(OUTPUT, output, name)
 #define TIDEMILL_EVENT_TIMER(name) TIDEMILL_HANDLE(EVENT_TIMER, timer, name)
 #define TIDEMILL_PROCESSING_TIMER(name) TIDEMILL_HANDLE(PROCESSING_TIMER, timer, name)

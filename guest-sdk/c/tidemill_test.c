@@ -40,8 +40,10 @@ static tidemill_status done(tidemill_status status) {
     return status;
 }
 
+static void begin(const tidemill_record *about, size_t count) { test_begin(test.watermark, about, count); }
+
 tidemill_status tidemill_test_replace_instance(void) {
-    test_begin();
+    begin(NULL, 0);
     if (test.aggregator)
         return done(tm_open(test.aggregator->handles, true, test.aggregator->open, test.config));
     return done(tm_open(test.processor->handles, false, test.processor->open, test.config));
@@ -98,27 +100,29 @@ static tidemill_status fire(void) {
     static tm_array times;
     uint32_t domain = 0, timer = 0;
     for (;;) {
-        test_begin();
+        begin(NULL, 0);
         if (!test_take_due(test.watermark, &keys, &times, &domain, &timer))
             return TIDEMILL_OK;
         tm_view view = tm_columns_view(&keys);
+        tidemill_record *records = calloc(times.len, sizeof *records);
+        if (!records)
+            test_trap("out of memory");
+        for (size_t i = 0; i < times.len; i++)
+            records[i] = (tidemill_record){.key = tm_at(&view, i), .time = ((int64_t *)times.data)[i]};
+        test_host.about = records;
+        test_host.about_count = times.len;
         tidemill_status status = tm_on_timers(test.processor, domain, timer, &view, times.data, test.watermark);
-        if (status == TIDEMILL_OK) {
-            tidemill_record *records = calloc(times.len, sizeof *records);
-            if (!records)
-                test_trap("out of memory");
-            for (size_t i = 0; i < times.len; i++)
-                records[i] = (tidemill_record){.key = tm_at(&view, i), .time = ((int64_t *)times.data)[i]};
+        if (status == TIDEMILL_OK)
             take_rejections(records);
-            free(records);
-        }
-        if (done(status) != TIDEMILL_OK)
+        status = done(status);
+        free(records);
+        if (status != TIDEMILL_OK)
             return status;
     }
 }
 
 tidemill_status tidemill_test_send(uint32_t input, const tidemill_record *events, size_t count) {
-    test_begin();
+    begin(events, count);
     tm_events columns = columns_of(events, count);
     tidemill_status status = tm_process(test.processor, input, test.watermark, &columns);
     if (status == TIDEMILL_OK)
@@ -132,19 +136,19 @@ tidemill_status tidemill_test_watermark(int64_t time) {
         return TIDEMILL_OK;
     test.watermark = time;
     TIDEMILL_TRY(fire());
-    test_begin();
+    begin(NULL, 0);
     return done(test.processor->on_watermark ? tm_on_watermark(test.processor, time) : TIDEMILL_OK);
 }
 
 tidemill_status tidemill_test_clock(int64_t now) {
     test_host.clock = now;
-    return fire();
+    return fire(); // which begins a call, so that what is over by then is freed
 }
 
 tidemill_status tidemill_test_end(void) {
     if (test.processor)
         TIDEMILL_TRY(tidemill_test_watermark(TIDEMILL_END_OF_INPUT));
-    test_begin();
+    begin(NULL, 0);
     return done(test.processor ? tm_outside(test.processor->handles, test.processor->close) : tm_outside(test.aggregator->handles, test.aggregator->close));
 }
 
@@ -187,7 +191,7 @@ tidemill_status tidemill_test_add(int64_t start, int64_t end, const tidemill_rec
         }
         *(uint32_t *)tm_push(&groups, 1, sizeof group) = group;
     }
-    test_begin();
+    begin(NULL, 0);
     tm_events columns = columns_of(events, count);
     tm_view accumulators = tm_columns_view(&given);
     tidemill_status status = tm_accumulate(test.aggregator, &columns, groups.data, groups.len, &accumulators, &made);
@@ -221,7 +225,7 @@ tidemill_status tidemill_test_merge(int64_t start, int64_t end, int64_t later_st
                 *(uint32_t *)tm_push(&groups, 1, sizeof group) = group;
             }
     }
-    test_begin();
+    begin(NULL, 0);
     tm_view accumulators = tm_columns_view(&given);
     tidemill_status status = tm_merge(test.aggregator, groups.data, groups.len, &accumulators, &made);
     if (status == TIDEMILL_OK) {
@@ -244,7 +248,7 @@ tidemill_status tidemill_test_finish(int64_t start, int64_t end) {
         tm_columns_push(&given, w->accumulator);
         *(tm_bounds *)tm_push(&bounds, 1, sizeof(tm_bounds)) = (tm_bounds){start, end, w->firing++, 0};
     }
-    test_begin();
+    begin(NULL, 0);
     tm_view of = tm_columns_view(&keys), accumulators = tm_columns_view(&given);
     tidemill_status status = tm_finish(test.aggregator, &of, bounds.data, &accumulators, &rows);
     if (status == TIDEMILL_OK) {

@@ -101,6 +101,17 @@ export interface Named {
   name?: string;
 }
 
+/** How long the entries of a state last; for ever unless given. */
+export interface Lasting {
+  /** So long after they were written. */
+  ttl?: `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+  /** By the watermark, or by the clock on the wall, unless given. */
+  clock?: 'event' | 'processing';
+  /** What makes them last longer: writing them, unless given. */
+  refresh?: 'write' | 'read-and-write';
+}
+export type StateOptions = Named & Lasting;
+
 export interface Value<T, Initial = undefined> {
   get(): T | Initial;
   set(value: T): void;
@@ -168,15 +179,15 @@ export interface Input {
   readonly index: number;
 }
 
-export function value<T = any>(codec?: StateCodec<T>, options?: Named): Field<Value<T>>;
-export function value<T>(codec: StateCodec<T>, options: Named & { initial: T | (() => T) }): Field<Value<T, T>>;
-export function map<K, V = any>(subKey: SubKey<K>, codec?: StateCodec<V>, options?: Named): Field<MapState<K, V>>;
-export function list<T = any>(codec?: StateCodec<T>, options?: Named): Field<ListState<T>>;
-export function reducing<T>(codec: StateCodec<T>, reduce: (earlier: T, later: T) => T, options?: Named): Field<FoldingState<T, T>>;
+export function value<T = any>(codec?: StateCodec<T>, options?: StateOptions): Field<Value<T>>;
+export function value<T>(codec: StateCodec<T>, options: StateOptions & { initial: T | (() => T) }): Field<Value<T, T>>;
+export function map<K, V = any>(subKey: SubKey<K>, codec?: StateCodec<V>, options?: StateOptions): Field<MapState<K, V>>;
+export function list<T = any>(codec?: StateCodec<T>, options?: StateOptions): Field<ListState<T>>;
+export function reducing<T>(codec: StateCodec<T>, reduce: (earlier: T, later: T) => T, options?: StateOptions): Field<FoldingState<T, T>>;
 export function aggregating<A, In, Out>(
   codec: StateCodec<A>,
   fold: { start(): A; add(accumulator: A, one: In): A; result(accumulator: A): Out },
-  options?: Named,
+  options?: StateOptions,
 ): Field<FoldingState<In, Out>>;
 export function output(options?: Named): Field<Output>;
 export function input(options?: Named): Field<Input>;

@@ -5,6 +5,8 @@
 mod world;
 
 mod tidemill;
+#[path = "support/tools.rs"]
+mod tools;
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +84,61 @@ fn a_selected_workload_runs_alone_and_is_read_as_text() {
     let names: Vec<&str> = text.lines().filter_map(|line| line.split("  ").next()).collect();
     assert_eq!(names, ["machine, raw", "append, 1 writer", "append, 16 writers", "append, 100 writers"]);
     assert!(text.lines().skip(1).all(|line| line.contains("  p50 ") && line.contains("against sync ")), "{text}");
+}
+
+/// Builds word-count's operator in every language whose tools are here; gives these languages.
+fn languages() -> BTreeSet<&'static str> {
+    let folders = [
+        ("rust", "count"),
+        ("c", "count/c"),
+        ("go", "count/go"),
+        ("python", "count/python"),
+        ("javascript", "count/javascript"),
+        ("typescript", "count/typescript"),
+    ];
+    let mut built = BTreeSet::new();
+    for (language, name) in folders {
+        let folder = root().join("examples/operators").join(name);
+        if !folder.join("component.wasm").exists() {
+            let done = tidemill(["build".as_ref(), folder.as_os_str()]);
+            if done.code != 0 && tools::are_missing(&done.stderr) {
+                tools::skipped(&format!("bench languages: {language}"), &done.stderr);
+                continue;
+            }
+            done.ok();
+        }
+        built.insert(language);
+    }
+    built
+}
+
+#[test]
+fn languages_are_measured_side_by_side_with_what_is_native() {
+    let built = languages();
+    let rows = tidemill(["bench", "languages", "--scale", "small", "--json"]).json();
+    let rows = rows.as_array().expect("a row for each");
+    let measured: BTreeSet<&str> = rows.iter().map(|row| text(row, "language")).collect();
+    assert_eq!(measured, built.iter().copied().chain(["native"]).collect());
+    for row in rows {
+        let native = text(row, "language") == "native";
+        let number = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name} of {row}"));
+        for name in ["open_ms", "events_per_s", "events_per_cpu_s", "against_native"] {
+            assert!(number(name) > 0.0, "{name} of {row}");
+        }
+        assert!(number("instance_bytes") >= 0.0, "{row}");
+        for name in ["component_bytes", "compiled_bytes", "cold_start_ms", "cached_start_ms"] {
+            assert_eq!(row[name].is_null(), native, "{name} of {row}");
+            assert!(native || number(name) > 0.0, "{name} of {row}");
+        }
+    }
+    let nowhere = tempfile::tempdir().expect("a folder");
+    let only = nowhere.path().to_string_lossy().into_owned();
+    let done = tidemill(["bench", "languages", "--scale", "small", "--components", &only]);
+    assert!(done.stderr.contains("python: skipped, ") && done.stderr.contains("count/python"), "{}", done.stderr);
+    let table = done.ok();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2, "a head and the native one: {table}");
+    assert!(lines[0].contains("per instance") && lines[1].contains("native") && lines[1].contains("1.00x"), "{table}");
 }
 
 #[test]

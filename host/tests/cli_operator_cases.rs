@@ -131,6 +131,36 @@ expect.output.out = [{ key = "a", value = "1" }, { key = "a", value = "2" }]
 }
 
 #[test]
+fn state_ages_by_the_clock_of_the_case() {
+    let cases = r#"
+[[case]]
+name = "a hundred milliseconds"
+step = [
+    { time = 1000 },
+    { events = [{ key = "a", value = "brief" }] },
+    { time = 1099 },
+    { events = [{ key = "a", value = "brief" }, { key = "b", value = "brief" }] },
+    { time = 1199 },
+    { events = [{ key = "a", value = "brief" }] },
+]
+[case.expect]
+output.out = [
+    { key = "a", value = "1" },
+    { key = "a", value = "2" },
+    { key = "b", value = "1" },
+    { key = "a", value = "1" },
+]
+state.brief = [{ key = "a", value = "1" }, { key = "b", value = "1" }]
+timers = []
+"#;
+    // The host frees what is over an eighth of its time later; until then it is there and nobody reads it.
+    test(CONFORMANCE, cases, &["--crash"]).ok();
+    let later = cases.replace("    { time = 1199 },\n", "    { time = 1300 },\n");
+    let later = later.replace(r#", { key = "b", value = "1" }]"#, "]");
+    test(CONFORMANCE, &later, &["--crash"]).ok();
+}
+
+#[test]
 fn every_way_to_fail_can_be_expected() {
     let case = |command: &str, expected: &str| {
         format!(
@@ -150,6 +180,115 @@ fn every_way_to_fail_can_be_expected() {
     assert_eq!(done.code, 1);
     let refused = "[[case]]\nname = 'x'\nconfig = { refuse = 'closed today' }\nexpect.failure.fatal = 'closed today'\n";
     test(CONFORMANCE, refused, &[]).ok();
+}
+
+/// Windows over a component, as the host keeps them: sliding ones of panes that are merged, late events, poison.
+const WINDOWS: &str = r#"
+[[case]]
+name = "windows of an aggregate"
+window = { sliding = "20ms", slide = "10ms", late_output = true }
+
+[[case.step]]
+events = [
+    { key = "a", value = "x", time = 11 },
+    { key = "a", value = "y", time = 25 },
+    { key = "b", value = "reject", time = 12 },
+    { key = "b", value = "panic", time = 13 },
+    { key = "b", value = "z", time = 14 },
+]
+[[case.step]]
+watermark = 30
+[[case.step]]
+replace = true
+[[case.step]]
+events = [{ key = "a", value = "late", time = 5 }]
+[[case.step]]
+watermark = "end"
+[[case.step]]
+close = true
+
+[case.expect]
+output.results = [
+    { key = "a", value = "1", time = 19 },
+    { key = "a+", value = "again" },
+    { key = "b", value = "1", time = 19 },
+    { key = "b+", value = "again" },
+    { key = "a", value = "2", time = 29 },
+    { key = "a+", value = "again" },
+    { key = "b", value = "1", time = 29 },
+    { key = "b+", value = "again" },
+    { key = "a", value = "1", time = 39 },
+    { key = "a+", value = "again" },
+]
+output.late = [{ key = "a", value = "late", time = 5 }]
+dead_letters = [{ key = "b", reason = "told so" }, { key = "b", reason = "poison" }]
+"#;
+
+const MISFOLD: &str = "host/tests/guests/misfold";
+
+#[test]
+fn an_aggregate_is_tried_over_the_windows_of_its_case_and_holds_through_crashes() {
+    let passed = test(MISFOLD, WINDOWS, &["--crash", "--json"]).json();
+    let case = &passed[0];
+    assert_eq!((&case["passed"], &case["problems"]), (&true.into(), &serde_json::json!([])));
+    assert!(case["crash_runs"].as_u64().is_some_and(|runs| runs >= 6), "{case}");
+    let wrong = WINDOWS.replace(r#"value = "2", time = 29"#, r#"value = "3", time = 29"#);
+    let done = test(MISFOLD, &wrong, &[]);
+    assert_eq!(done.code, 1);
+    for line in ["output results", "- 29  \"a\"  \"3\"", "+ 29  \"a\"  \"2\"", "0 passed, 1 failed"] {
+        assert!(done.stdout.contains(line), "{line}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn memory_that_passes_for_an_accumulator_is_found_by_a_crash() {
+    let cases = r#"
+[[case]]
+name = "two calls"
+window = { tumbling = "1s" }
+step = [
+    { events = [{ key = "a", value = "memory" }] },
+    { events = [{ key = "a", value = "memory" }] },
+    { watermark = "end" },
+]
+expect.output.results = [{ key = "a", value = "3" }, { key = "a+", value = "again" }]
+"#;
+    test(MISFOLD, cases, &[]).ok();
+    let crashed = test(MISFOLD, cases, &["--crash"]);
+    assert_eq!(crashed.code, 1);
+    let text = &crashed.stdout;
+    assert!(text.contains("not the same again, broken off at call 2") && text.contains("- \"a\"  \"3\""), "{text}");
+}
+
+#[test]
+fn how_an_aggregate_fails_can_be_expected() {
+    let case = |value: &str, expected: &str| {
+        format!(
+            "[[case]]\nname = '{value}'\nwindow = {{ tumbling = '1s' }}\n\
+             step = [{{ events = [{{ key = 'a', value = '{value}' }}] }}, {{ watermark = 'end' }}]\n{expected}\n"
+        )
+    };
+    let cases = [
+        case("retry", "expect.failure.retry = 5"),
+        case("fatal", "expect.failure.fatal = 'told so'"),
+        case("panic-finish", "expect.failure.trap = 'it finished the window [0, 1000) of key \"a\"'"),
+    ];
+    test(MISFOLD, &cases.concat(), &[]).ok();
+}
+
+#[test]
+fn windows_that_cannot_be_meant_are_said() {
+    let case = |rest: &str| format!("[[case]]\nname = 'x'\n{rest}\n");
+    for (guest, rest, words) in [
+        (MISFOLD, "", ["case \"x\"", "window = { tumbling = \"10s\" }"]),
+        (MISFOLD, "window = { tumbling = '10' }", ["cases.toml:3:23", "tumbling"]),
+        (MISFOLD, "window = { tumbling = '1s', slide = '1s' }", ["cases.toml:3:29", "only sliding windows"]),
+        (MISFOLD, "window = { tumbling = '1s' }\nexpect.timers = []", ["case \"x\"", "are the host's"]),
+        (CONFORMANCE, "window = { tumbling = '1s' }", ["case \"x\"", "world aggregator"]),
+    ] {
+        let error = test(guest, &case(rest), &[]).error();
+        assert!(words.iter().all(|word| error.contains(word)), "{rest}: {error}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! `stream cat`. And what is said when a project cannot be built.
 
 mod tidemill;
+#[path = "support/tools.rs"]
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,6 +68,122 @@ fn a_new_project_builds_passes_its_tests_and_runs_as_it_is() {
     assert_eq!(summary["finished"], true);
     let lines = data.run(&["stream", "cat", "my-operator/lines"]).json_lines();
     assert!(!lines.is_empty() && lines.iter().all(|line| line["key"].is_string()), "{lines:?}");
+}
+
+/// A project as `tidemill new` makes it: what its language's tools say of its own tests, and what it gives.
+struct Generated {
+    language: &'static str,
+    /// Runs its own tests.
+    tests: &'static [&'static str],
+    /// What the runner of tests says when it has run some.
+    passed: &'static str,
+}
+
+const PYTHON: Generated = Generated { language: "python", tests: &["python3", "-m", "unittest"], passed: "\nOK" };
+const JAVASCRIPT: Generated = Generated { language: "javascript", tests: &["npm", "test"], passed: "# fail 0" };
+/// Its test is bundled by rolldown, which `npm install` fetches and JavaScript's toolchain has.
+const TYPESCRIPT: Generated = Generated { language: "typescript", tests: &["npm", "test"], passed: "# fail 0" };
+const GO: Generated = Generated { language: "go", tests: &["go", "test", "./..."], passed: "ok  \t" };
+/// Its test is a program that says nothing when all is well.
+const C: Generated = Generated { language: "c", tests: &["make", "test"], passed: ".tidemill/test\n" };
+const RUST: Generated = Generated { language: "rust", tests: &["cargo", "test", "--offline"], passed: "1 passed" };
+
+/// Of world `processor`: the lines that are longer than all before of their key.
+const LINES: [(&str, &str); 3] = [("sea", "tide"), ("land", "mill"), ("sea", "flood and ebb")];
+/// Of world `aggregator`: the events of a window, by key.
+const LENGTHS: [(&str, u64); 3] = [("a", 2), ("b", 1), ("a", 1)];
+
+impl Generated {
+    fn works(&self, world: &str) {
+        let what = format!("tidemill new --lang {} --world {world}", self.language);
+        let data = DataDir::new();
+        let folder = data.path().with_file_name("made");
+        tidemill(["new", "made", "--lang", self.language, "--world", world, "--path", text(&folder)]).ok();
+        if self.language == "rust" {
+            std::fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("copied");
+        }
+        let run = |mut command: Command| {
+            let command = command.current_dir(&folder).env("PATH", tools::path()).env("CARGO_TARGET_DIR", target());
+            command.output().map(|out| {
+                let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+                (out.status.success(), said)
+            })
+        };
+
+        let bundler = self.language != "typescript" || tools::are_there(&["rolldown"]);
+        let mut tests = Command::new(self.tests[0]);
+        tests.args(&self.tests[1..]);
+        match run(tests) {
+            Ok(_) if !bundler => tools::skipped(&format!("{what}: its own tests"), "rolldown is not here"),
+            Ok((well, said)) => {
+                assert!(well && said.contains(self.passed) && !said.contains("Ran 0 tests"), "{what}: {said}");
+            }
+            Err(error) => tools::skipped(&format!("{what}: its own tests"), &format!("{}: {error}", self.tests[0])),
+        }
+
+        let (built, said) = run(tidemill::command(["build", "."])).expect("tidemill starts");
+        if !built && tools::are_missing(&said) {
+            return tools::skipped(&what, &said);
+        }
+        assert!(built, "{what}: {said}");
+        let (passed, said) = run(tidemill::command(["test", "--no-build", "--crash"])).expect("tidemill starts");
+        assert!(passed && said.contains("ok      ") && said.contains("0 failed"), "{what}: {said}");
+
+        // Compiled for the cases, and so for the pipeline.
+        let cache = data.path().join("cache");
+        std::fs::create_dir_all(&cache).expect("made");
+        for file in std::fs::read_dir(folder.join(".tidemill/cache")).expect("the cache of `tidemill test`").flatten() {
+            std::fs::copy(file.path(), cache.join(file.file_name())).expect("copied");
+        }
+        data.run(&["run", text(&folder.join("pipeline.toml"))]).ok();
+        let stream = if world == "processor" { "made/lines" } else { "made/lengths" };
+        let lines = data.run(&["stream", "cat", stream]).json_lines();
+        let key = |line: &serde_json::Value| line["key"].as_str().expect("a key").to_owned();
+        if world == "processor" {
+            // The pipeline hands on whole rows.
+            let row = |(k, line): (&str, &str)| (k.to_owned(), serde_json::json!({ "key": k, "line": line }));
+            let got: Vec<_> = lines.iter().map(|line| (key(line), line["value"].clone())).collect();
+            assert_eq!(got, LINES.map(row), "{what}");
+        } else {
+            let got: Vec<_> = lines.iter().map(|line| (key(line), line["value"]["events"].as_u64())).collect();
+            assert_eq!(got, LENGTHS.map(|(key, events)| (key.to_owned(), Some(events))), "{what}");
+        }
+    }
+}
+
+#[test]
+fn new_projects_in_python_work_as_they_are() {
+    PYTHON.works("processor");
+    PYTHON.works("aggregator");
+}
+
+#[test]
+fn new_projects_in_javascript_work_as_they_are() {
+    JAVASCRIPT.works("processor");
+    JAVASCRIPT.works("aggregator");
+}
+
+#[test]
+fn new_projects_in_typescript_work_as_they_are() {
+    TYPESCRIPT.works("processor");
+    TYPESCRIPT.works("aggregator");
+}
+
+#[test]
+fn new_projects_in_go_work_as_they_are() {
+    GO.works("processor");
+    GO.works("aggregator");
+}
+
+#[test]
+fn new_projects_in_c_work_as_they_are() {
+    C.works("processor");
+    C.works("aggregator");
+}
+
+#[test]
+fn a_new_window_aggregate_in_rust_works_as_it_is() {
+    RUST.works("aggregator");
 }
 
 #[test]

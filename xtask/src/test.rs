@@ -1,13 +1,17 @@
-//! `cargo xtask test`: sets up, builds the guests, runs every test of the workspace and counts them.
+//! `cargo xtask test`: sets up, builds the guests, runs every test of the workspace, counts them, and says by name what was
+//! skipped and why.
 
 use crate::workspace::{self, Workspace, say};
 use crate::{guests, language_tools, toolchain};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let toolchain = toolchain::ensure(workspace)?;
+    let skipped = Skipped::new(workspace)?;
     say("building tidemill and all tests (the first time compiles their dependencies too: several minutes)");
     // This builds the `tidemill` binary as well, as the integration tests need it: guests are built with that one.
     workspace::run(&mut workspace.cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
@@ -18,6 +22,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     command.env("CARGO_TERM_COLOR", colour).args(args).stdout(Stdio::piped());
     toolchain.hand_on(&mut command); // tests build guests too
     language_tools::hand_on(workspace, &mut command);
+    command.env(Skipped::VARIABLE, &skipped.file);
     let mut child = command.spawn().context("cannot start cargo test")?;
     let mut count = Count::default();
     if let Some(stdout) = child.stdout.take() {
@@ -29,6 +34,11 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
     let status = child.wait().context("cargo test got lost")?;
     say(&count.to_string());
+    let skipped = skipped.lines()?;
+    if !skipped.is_empty() {
+        say(&format!("{} skipped:", skipped.len()));
+        skipped.iter().for_each(|line| eprintln!("    {line}"));
+    }
     if !status.success() || count.failed > 0 {
         bail!("tests failed: {}", workspace::line(&command));
     }
@@ -36,6 +46,30 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         bail!("no test ran");
     }
     Ok(())
+}
+
+/// What tests could not do on this machine: each says so in a line of a file (host/tests/support/skipped.rs).
+struct Skipped {
+    file: PathBuf,
+}
+
+impl Skipped {
+    /// The file's name in the environment of tests.
+    const VARIABLE: &str = "TIDEMILL_SKIPPED_TESTS";
+
+    /// With an empty file.
+    fn new(workspace: &Workspace) -> Result<Skipped> {
+        let file = workspace.target.join("skipped-tests.txt");
+        std::fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Skipped { file })
+    }
+
+    /// Each once, sorted, as `what: why`.
+    fn lines(&self) -> Result<BTreeSet<String>> {
+        let text = std::fs::read_to_string(&self.file);
+        let text = text.with_context(|| format!("cannot read {}", self.file.display()))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
 }
 
 /// Sums of the `test result:` lines.
@@ -70,6 +104,14 @@ impl std::fmt::Display for Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_skipped_is_listed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let skipped = Skipped { file: folder.path().join("skipped") };
+        std::fs::write(&skipped.file, "go: no tools\nc: no tools\ngo: no tools\n").unwrap();
+        assert_eq!(skipped.lines().unwrap().into_iter().collect::<Vec<_>>(), ["c: no tools", "go: no tools"]);
+    }
 
     #[test]
     fn result_lines_are_summed_with_and_without_colour() {

@@ -30,6 +30,9 @@ type Conformance struct {
 	count   tidemill.Value[string]
 	entries tidemill.Map[[]byte, []byte]
 	items   tidemill.List[[]byte]
+	brief   tidemill.Value[string]       `ttl:"100ms"`
+	fresh   tidemill.Map[[]byte, []byte] `ttl:"100ms" clock:"event" refresh:"read-and-write"`
+	recent  tidemill.List[[]byte]        `ttl:"100ms" clock:"event"`
 	due     tidemill.EventTimer
 	alarm   tidemill.ProcessingTimer
 	seen    tidemill.Counter
@@ -86,8 +89,10 @@ func (c *Conformance) OnTimer(t *tidemill.Timer) error {
 }
 
 // counted is count + 1, stored as text.
-func (c *Conformance) counted() (string, error) {
-	text, there, err := c.count.Get()
+func (c *Conformance) counted() (string, error) { return oneMore(&c.count) }
+
+func oneMore(count *tidemill.Value[string]) (string, error) {
+	text, there, err := count.Get()
 	if err != nil {
 		return "", err
 	}
@@ -98,7 +103,7 @@ func (c *Conformance) counted() (string, error) {
 		}
 	}
 	text = strconv.Itoa(n + 1)
-	return text, c.count.Set(text)
+	return text, count.Set(text)
 }
 
 func pattern(n int) []byte {
@@ -241,6 +246,24 @@ func init() {
 			return string(joined(entries)), err
 		}),
 		"clear-entries": func(c *Conformance, _ *tidemill.Event, _ string) error { return c.entries.Clear() },
+		"brief":         says(func(c *Conformance, _ *tidemill.Event, _ string) (string, error) { return oneMore(&c.brief) }),
+		"keep": func(c *Conformance, _ *tidemill.Event, rest string) error {
+			return c.fresh.Put([]byte(rest), []byte("kept"))
+		},
+		"kept": says(func(c *Conformance, _ *tidemill.Event, rest string) (string, error) {
+			value, there, err := c.fresh.Get([]byte(rest))
+			if !there {
+				value = []byte("-")
+			}
+			return string(value), err
+		}),
+		"note": says(func(c *Conformance, _ *tidemill.Event, rest string) (string, error) {
+			if err := c.recent.Push([]byte(rest)); err != nil {
+				return "", err
+			}
+			all, err := c.recent.Get()
+			return string(bytes.Join(all, []byte(","))), err
+		}),
 		"bytes": func(c *Conformance, e *tidemill.Event, _ string) error {
 			for b := 255; b >= 0; b-- {
 				if err := c.entries.Put([]byte{byte(b)}, []byte{}); err != nil {

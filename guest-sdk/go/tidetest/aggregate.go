@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"tidemill"
 	"tidemill/aggregate"
 	"tidemill/internal/guest"
 	"tidemill/internal/host"
@@ -112,7 +113,7 @@ func (a *Aggregate) put(window Span, key string, accumulator []byte) {
 }
 
 func (a *Aggregate) transaction(call func() error) error {
-	a.memory.begin()
+	a.memory.begin(tidemill.NoWatermark, nil)
 	err := call()
 	if err != nil {
 		a.memory.rollBack()

@@ -64,6 +64,61 @@ func TestTheFieldsAreTheDeclaration(t *testing.T) {
 	}
 }
 
+type lasting struct {
+	seen  tidemill.Value[int]       `ttl:"10s"`
+	byDay tidemill.Map[int, string] `ttl:"2d" clock:"event" refresh:"read-and-write" tidemill:"days"`
+	items tidemill.List[string]     `ttl:"500ms" clock:"processing" refresh:"write"`
+	ever  tidemill.Value[int]
+	out   tidemill.Output
+}
+
+func (*lasting) ProcessEvent(*tidemill.Event) error { return nil }
+
+func TestAStateSaysHowLongItsEntriesLast(t *testing.T) {
+	wanted := `"states":[{"name":"seen","kind":"value","ttl":{"ms":10000,"clock":"processing-time","refresh":"write"}},` +
+		`{"name":"days","kind":"map","ttl":{"ms":172800000,"clock":"event-time","refresh":"read-and-write"}},` +
+		`{"name":"items","kind":"list","ttl":{"ms":500,"clock":"processing-time","refresh":"write"}},{"name":"ever","kind":"value"}]`
+	if got := tidetest.Open(t, &lasting{}).Describe(); !strings.Contains(got, wanted) {
+		t.Errorf("%s", got)
+	}
+}
+
+type noUnit struct {
+	seen tidemill.Value[int] `ttl:"10"`
+}
+
+func (*noUnit) ProcessEvent(*tidemill.Event) error { return nil }
+
+type noDuration struct {
+	seen tidemill.Value[int] `ttl:"0s"`
+}
+
+func (*noDuration) ProcessEvent(*tidemill.Event) error { return nil }
+
+type noClock struct {
+	seen tidemill.Value[int] `ttl:"1s" clock:"wall"`
+}
+
+func (*noClock) ProcessEvent(*tidemill.Event) error { return nil }
+
+type noRefresh struct {
+	seen tidemill.Value[int] `ttl:"1s" refresh:"read"`
+}
+
+func (*noRefresh) ProcessEvent(*tidemill.Event) error { return nil }
+
+type noTTL struct {
+	seen tidemill.Value[int] `clock:"event"`
+}
+
+func (*noTTL) ProcessEvent(*tidemill.Event) error { return nil }
+
+type noState struct {
+	out tidemill.Output `ttl:"1s"`
+}
+
+func (*noState) ProcessEvent(*tidemill.Event) error { return nil }
+
 func TestBatchesInputsWatermarksAndClose(t *testing.T) {
 	h := tidetest.OpenWith(t, &joiner{}, map[string]any{"limit": 2, "Unit": "m"})
 	h.Send(tidetest.Event("k", "a"), tidetest.Event("k", ""))
@@ -99,6 +154,12 @@ func TestWhatCannotBeAnOperatorIsSaid(t *testing.T) {
 		"implements neither ProcessEvent":               &noMethods{},
 		"has the timer `at`, but no OnTimer":            &noTimers{},
 		"state `by`: tidetest_test.point is no sub-key": &badSubKey{},
+		`ttl:"10": write a duration above 0`:            &noUnit{},
+		`ttl:"0s": write a duration above 0`:            &noDuration{},
+		`clock:"wall": write event or processing`:       &noClock{},
+		`refresh:"read": write write or read-and-write`: &noRefresh{},
+		"`clock` and `refresh` are of `ttl`":            &noTTL{},
+		"field out has a ttl, and is no state":          &noState{},
 	} {
 		if _, err := tidetest.TryOpen(t, operator, nil); err == nil || !strings.Contains(err.Error(), wanted) {
 			t.Errorf("%v instead of %s", err, wanted)

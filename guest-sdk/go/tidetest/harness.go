@@ -165,7 +165,7 @@ func (h *Harness) SendTo(input uint32, events ...Record) {
 
 // TrySend is SendTo for tests of calls that fail: the error is what the host gets, and every effect is dropped.
 func (h *Harness) TrySend(input uint32, events ...Record) error {
-	err := h.transaction(func() error {
+	err := h.transaction(events, func() error {
 		refused, err := h.runner.Process(input, h.watermark, columnsOf(events))
 		if err == nil {
 			for _, r := range refused {
@@ -191,20 +191,22 @@ func (h *Harness) TryWatermark(time int64) error {
 	if time <= h.watermark {
 		return nil
 	}
-	h.watermark = time
+	h.watermark, h.memory.watermark = time, time
+	h.memory.free()
 	if err := h.fire(); err != nil {
 		return err
 	}
 	if !h.descriptor.Wants.Watermarks {
 		return nil
 	}
-	return h.transaction(func() error { return h.runner.OnWatermark(time) })
+	return h.transaction(nil, func() error { return h.runner.OnWatermark(time) })
 }
 
 // Clock moves the clock: fires the processing-time timers that are due.
 func (h *Harness) Clock(now int64) {
 	h.t.Helper()
 	h.memory.clock = now
+	h.memory.free()
 	h.must(h.fire())
 }
 
@@ -212,7 +214,7 @@ func (h *Harness) Clock(now int64) {
 func (h *Harness) End() {
 	h.t.Helper()
 	h.Watermark(tidemill.EndOfInput)
-	h.must(h.transaction(h.runner.Close))
+	h.must(h.transaction(nil, h.runner.Close))
 }
 
 // ReplaceInstance replaces the instance, as the host may do between any two calls: state and timers stay, memory does not.
@@ -229,11 +231,13 @@ func (h *Harness) fire() error {
 		}
 		var keys host.Columns
 		var times []int64
+		var about []Record
 		for _, one := range due {
 			keys.Push([]byte(one.key))
 			times = append(times, one.time)
+			about = append(about, Record{Key: []byte(one.key), Time: one.time})
 		}
-		err := h.transaction(func() error {
+		err := h.transaction(about, func() error {
 			for _, one := range due {
 				delete(h.memory.now.timers, one)
 			}
@@ -250,9 +254,9 @@ func (h *Harness) fire() error {
 	}
 }
 
-// transaction makes a call: an error drops everything it did.
-func (h *Harness) transaction(call func() error) error {
-	h.memory.begin()
+// transaction makes a call about these events or timers: an error drops everything it did.
+func (h *Harness) transaction(about []Record, call func() error) error {
+	h.memory.begin(h.watermark, about)
 	err := call()
 	if err != nil {
 		h.memory.rollBack()

@@ -28,6 +28,12 @@ type stateKey struct {
 	key   string
 }
 
+// stored is a value, and what says when it is over.
+type stored struct {
+	value string
+	stamp int64
+}
+
 type timerKey struct {
 	domain host.TimeDomain
 	time   int64
@@ -41,7 +47,7 @@ type emitted struct {
 }
 
 type contents struct {
-	state    map[stateKey]map[string]string
+	state    map[stateKey]map[string]stored
 	timers   map[timerKey]bool
 	output   []emitted
 	metrics  map[uint32]float64
@@ -49,7 +55,7 @@ type contents struct {
 }
 
 func (c *contents) clone() contents {
-	state := make(map[stateKey]map[string]string, len(c.state))
+	state := make(map[stateKey]map[string]stored, len(c.state))
 	for key, entries := range c.state {
 		state[key] = maps.Clone(entries)
 	}
@@ -63,14 +69,68 @@ type memory struct {
 	before contents
 	calls  Calls
 	clock  int64
+	// Of the call.
+	watermark int64
+	newest    map[string]int64
 }
 
 func newMemory(t testing.TB) *memory {
-	return &memory{t: t, now: contents{map[stateKey]map[string]string{}, map[timerKey]bool{}, nil, map[uint32]float64{}, 0}}
+	return &memory{t: t, now: contents{map[stateKey]map[string]stored{}, map[timerKey]bool{}, nil, map[uint32]float64{}, 0}}
 }
 
-func (m *memory) begin()    { m.before = m.now.clone() }
+// begin begins a call about these events or timers.
+func (m *memory) begin(watermark int64, about []Record) {
+	m.watermark, m.newest = watermark, map[string]int64{}
+	for _, one := range about {
+		if newest, there := m.newest[string(one.Key)]; !there || newest < one.Time {
+			m.newest[string(one.Key)] = one.Time
+		}
+	}
+	m.free()
+	m.before = m.now.clone()
+}
+
 func (m *memory) rollBack() { m.now = m.before }
+
+// free frees what has outlived its time, here at once.
+func (m *memory) free() {
+	for at, entries := range m.now.state {
+		if ttl := m.kinds[at.state].TTL; ttl != nil {
+			now := m.clock
+			if ttl.Clock == "event-time" {
+				now = m.watermark
+			}
+			maps.DeleteFunc(entries, func(_ string, s stored) bool { return s.stamp+ttl.Ms <= now })
+		}
+	}
+}
+
+func (m *memory) stamp(state uint32, key []byte) int64 {
+	if ttl := m.kinds[state].TTL; ttl == nil || ttl.Clock != "event-time" {
+		return m.clock
+	}
+	newest, there := m.newest[string(key)]
+	if !there {
+		newest = m.watermark
+		for _, time := range m.newest {
+			newest = max(newest, time)
+		}
+	}
+	return max(newest, m.watermark)
+}
+
+// read gives the value of an entry, which lasts longer where reading does that.
+func (m *memory) read(state uint32, key []byte, subKey string) (string, bool) {
+	s, there := m.now.state[stateKey{state, string(key)}][subKey]
+	if ttl := m.kinds[state].TTL; there && ttl != nil && ttl.Refresh == "read-and-write" {
+		m.write(state, key, subKey, s.value)
+	}
+	return s.value, there
+}
+
+func (m *memory) write(state uint32, key []byte, subKey, value string) {
+	m.entries(state, key)[subKey] = stored{value, m.stamp(state, key)}
+}
 
 func (m *memory) trap(format string, args ...any) {
 	m.t.Helper()
@@ -84,10 +144,10 @@ func (m *memory) check(call string, state uint32, kinds ...string) {
 	}
 }
 
-func (m *memory) entries(state uint32, key []byte) map[string]string {
+func (m *memory) entries(state uint32, key []byte) map[string]stored {
 	at := stateKey{state, string(key)}
 	if m.now.state[at] == nil {
-		m.now.state[at] = map[string]string{}
+		m.now.state[at] = map[string]stored{}
 	}
 	return m.now.state[at]
 }
@@ -111,8 +171,7 @@ func (m *memory) Get(state uint32, keys, subKeys *host.Columns) (out host.Option
 	m.check("get", state, kindOf(subKeys))
 	m.calls.Get++
 	for i := range keys.Len() {
-		value, there := m.now.state[stateKey{state, string(keys.Get(i))}][sub(subKeys, i)]
-		if there {
+		if value, there := m.read(state, keys.Get(i), sub(subKeys, i)); there {
 			out.Push([]byte(value))
 		} else {
 			out.EndAbsent()
@@ -129,11 +188,10 @@ func (m *memory) Put(state uint32, keys, subKeys *host.Columns, values *host.Opt
 		m.trap("state.put needs one value per key")
 	}
 	for i := range keys.Len() {
-		entries := m.entries(state, keys.Get(i))
 		if value := values.Get(i); value != nil {
-			entries[sub(subKeys, i)] = string(value)
+			m.write(state, keys.Get(i), sub(subKeys, i), string(value))
 		} else {
-			delete(entries, sub(subKeys, i))
+			delete(m.entries(state, keys.Get(i)), sub(subKeys, i))
 		}
 	}
 }
@@ -148,7 +206,7 @@ func (m *memory) Append(state uint32, keys, values *host.Columns) {
 	for i := range keys.Len() {
 		m.now.appended++
 		at := string(binary.BigEndian.AppendUint64(nil, m.now.appended))
-		m.entries(state, keys.Get(i))[at] = string(values.Get(i))
+		m.write(state, keys.Get(i), at, string(values.Get(i)))
 	}
 }
 
@@ -166,15 +224,15 @@ func (m *memory) Scan(state uint32, ranges []host.ScanRange, limit uint32, curso
 	m.check("scan", state, "map", "list")
 	m.calls.Scan++
 	type entry struct {
-		of         uint32
-		sub, value string
+		of  uint32
+		sub string
 	}
 	var all []entry
 	for i, r := range ranges {
 		entries := m.now.state[stateKey{state, string(r.Key)}]
 		for _, sub := range slices.Sorted(maps.Keys(entries)) {
 			if (r.Start == nil || string(r.Start) <= sub) && (r.End == nil || sub < string(r.End)) {
-				all = append(all, entry{uint32(i), sub, entries[sub]})
+				all = append(all, entry{uint32(i), sub})
 			}
 		}
 	}
@@ -188,11 +246,12 @@ func (m *memory) Scan(state uint32, ranges []host.ScanRange, limit uint32, curso
 	}
 	for _, e := range all[done:min(done+take, len(all))] {
 		out.RangeOf = append(out.RangeOf, e.of)
+		value, _ := m.read(state, ranges[e.of].Key, e.sub)
 		if m.kinds[state].Kind == "list" {
 			e.sub = ""
 		}
 		out.SubKeys.Push([]byte(e.sub))
-		out.Values.Push([]byte(e.value))
+		out.Values.Push([]byte(value))
 	}
 	if done+take < len(all) {
 		out.Cursor = binary.LittleEndian.AppendUint64(nil, uint64(done+take))

@@ -4,6 +4,7 @@ import { fromBinary } from './bytes.js';
 import { json } from './codec.js';
 import { pack, unpack } from './columns.js';
 import { Field } from './declare.js';
+import { stateEntry } from './ttl.js';
 import { State } from './value.js';
 
 /** What the call knows of one key. */
@@ -92,6 +93,7 @@ class ListState extends State {
 }
 
 /** Values appended for the current key: `orders: list(json)`. */
-export function list(codec = json, { name } = {}) {
-  return new Field('states', { kind: 'list' }, name, (call, known, index) => new ListState(call, known, index, codec));
+export function list(codec = json, { name, ...lasting } = {}) {
+  const open = (call, known, index) => new ListState(call, known, index, codec);
+  return new Field('states', stateEntry('list', lasting), name, open);
 }

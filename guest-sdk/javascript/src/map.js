@@ -5,6 +5,7 @@ import { fromBinary } from './bytes.js';
 import { json } from './codec.js';
 import { pack, packOptional, unpack } from './columns.js';
 import { Field } from './declare.js';
+import { stateEntry } from './ttl.js';
 import { cannotDecode, State } from './value.js';
 
 /** What the call knows of one key. */
@@ -171,6 +172,7 @@ function byBytes(a, b) {
 }
 
 /** Any number of values by sub-key for the current key: `days: map(integerKey, json)`. */
-export function map(subKey, codec = json, { name } = {}) {
-  return new Field('states', { kind: 'map' }, name, (call, known, index) => new MapState(call, known, index, subKey, codec));
+export function map(subKey, codec = json, { name, ...lasting } = {}) {
+  const open = (call, known, index) => new MapState(call, known, index, subKey, codec);
+  return new Field('states', stateEntry('map', lasting), name, open);
 }

@@ -26,10 +26,12 @@ export function eventsOf(columns) {
 }
 
 export function memoryHost() {
+  // An entry of state is [value, stamp]; the stamp says when it is over, where the state has a time to live.
   let contents = { state: new Map(), timers: new Map(), emitted: [], metrics: new Map() };
   let before = contents;
   let appended = 0;
-  const host = { kinds: [], calls: {}, lines: [], clock: 0 };
+  let newest = new Map();
+  const host = { states: [], calls: {}, lines: [], clock: 0, watermark: -Infinity };
 
   function note(call) {
     host.calls[call] = (host.calls[call] ?? 0) + 1;
@@ -37,9 +39,26 @@ export function memoryHost() {
 
   function check(call, state, ...wanted) {
     note(call);
-    if (!wanted.includes(host.kinds[state])) {
-      throw new Trap(`state.${call} on state ${state}, which is ${host.kinds[state]}; it needs one of ${wanted}`);
-    }
+    const kind = host.states[state]?.kind;
+    if (!wanted.includes(kind)) throw new Trap(`state.${call} on state ${state}, which is ${kind}; it needs one of ${wanted}`);
+  }
+
+  function stamp(state, key) {
+    const { ttl } = host.states[state];
+    if (ttl?.clock !== 'event-time') return host.clock;
+    return Math.max(host.watermark, newest.get(key) ?? Math.max(...newest.values()));
+  }
+
+  /** The value of an entry, which lasts longer where reading does that. */
+  function read(state, key, sub) {
+    const entry = entries(state, key).get(sub);
+    if (entry === undefined) return null;
+    if (host.states[state].ttl?.refresh === 'read-and-write') write(state, key, sub, entry[0]);
+    return entry[0];
+  }
+
+  function write(state, key, sub, value) {
+    entries(state, key).set(sub, [value, stamp(state, key)]);
   }
 
   function entries(state, key) {
@@ -59,13 +78,25 @@ export function memoryHost() {
   };
 
   return Object.assign(host, {
-    begin() {
+    /** A call begins about these events or timers, their keys as binary strings. */
+    begin(about) {
+      newest = new Map();
+      for (const { key, time } of about) newest.set(key ?? '', Math.max(time, newest.get(key ?? '') ?? time));
+      host.free();
       before = {
         state: new Map([...contents.state].map(([place, all]) => [place, new Map(all)])),
         timers: new Map(contents.timers),
         emitted: [...contents.emitted],
         metrics: new Map(contents.metrics),
       };
+    },
+    /** What has outlived its time is freed, here at once. */
+    free() {
+      const now = { 'event-time': host.watermark, 'processing-time': host.clock };
+      for (const [place, all] of contents.state) {
+        const { ttl } = host.states[parseInt(place, 10)];
+        for (const [sub, [, at]] of ttl ? all : []) if (at + ttl.ms <= now[ttl.clock]) all.delete(sub);
+      }
     },
     rollBack() {
       contents = before;
@@ -74,7 +105,7 @@ export function memoryHost() {
       check('get', state, subkeys ? 'map' : 'value');
       const names = unpack(keys);
       const [, subs] = same(names, subkeys ? unpack(subkeys) : names.map(() => ''));
-      return packOptional(names.map((key, i) => entries(state, key).get(subs[i]) ?? null));
+      return packOptional(names.map((key, i) => read(state, key, subs[i])));
     },
     put(state, keys, subkeys, values) {
       check('put', state, subkeys ? 'map' : 'value');
@@ -82,13 +113,13 @@ export function memoryHost() {
       const [, subs, all] = same(names, subkeys ? unpack(subkeys) : names.map(() => ''), unpack(values));
       names.forEach((key, i) => {
         if (all[i] === null) entries(state, key).delete(subs[i]);
-        else entries(state, key).set(subs[i], all[i]);
+        else write(state, key, subs[i], all[i]);
       });
     },
     append(state, keys, values) {
       check('append', state, 'list');
       const [names, all] = same(unpack(keys), unpack(values));
-      names.forEach((key, i) => entries(state, key).set(String(appended++).padStart(12, '0'), all[i]));
+      names.forEach((key, i) => write(state, key, String(appended++).padStart(12, '0'), all[i]));
     },
     clear(state, keys) {
       check('clear', state, 'value', 'map', 'list');
@@ -103,8 +134,8 @@ export function memoryHost() {
       const after = at + Math.min(limit || PAGE, PAGE);
       const page = all.slice(at, after);
       return {
-        subkeys: pack(page.map(([sub]) => (host.kinds[state] === 'list' ? '' : sub))),
-        values: pack(page.map(([, value]) => value)),
+        subkeys: pack(page.map(([sub]) => (host.states[state].kind === 'list' ? '' : sub))),
+        values: pack(page.map(([sub]) => read(state, toBinary(range.key), sub))),
         cursor: after < all.length ? Uint8Array.of(after & 255, after >> 8) : null,
       };
     },

@@ -69,7 +69,7 @@ class Base {
     useSink(this.host.log);
     /** What `describe` gives the host. */
     this.descriptor = Runner.describe(definition);
-    this.host.kinds = this.descriptor.states.map((state) => state.kind);
+    this.host.states = this.descriptor.states;
     this.#open = () => new Runner(definition, this.host, JSON.stringify(config));
     this.runner = this.#open();
   }
@@ -105,9 +105,9 @@ class Base {
     return names.indexOf(name);
   }
 
-  /** A call is a transaction: an error drops everything it did. */
-  transaction(call) {
-    this.host.begin();
+  /** A call about these events or timers is a transaction: an error drops everything it did. */
+  transaction(call, about = []) {
+    this.host.begin(about);
     try {
       return call();
     } catch (error) {
@@ -133,14 +133,16 @@ export class Harness extends Base {
   /** One call with these events on an input, by its index. */
   sendTo(input, ...records) {
     const columns = toColumns(records);
-    this.refused(records, this.transaction(() => this.runner.process(input, this.#watermark, columns)));
+    const call = () => this.runner.process(input, this.#watermark, columns);
+    this.refused(records, this.transaction(call, records.map(binaryEvent)));
     this.#fire();
   }
 
   /** Moves the watermark: fires the event-time timers that it makes due, then tells the operator if it wants that. */
   watermark(time) {
     if (time <= this.#watermark) return;
-    this.#watermark = time;
+    this.#watermark = this.host.watermark = time;
+    this.host.free();
     this.#fire();
     if (this.descriptor.wants.watermarks) this.transaction(() => this.runner.onWatermark(time));
   }
@@ -148,6 +150,7 @@ export class Harness extends Base {
   /** Moves the clock: fires the processing-time timers that are due. */
   clock(now) {
     this.host.clock = now;
+    this.host.free();
     this.#fire();
   }
 
@@ -162,7 +165,7 @@ export class Harness extends Base {
       const { domain, timer } = due[0];
       const [keys, times] = [pack(due.map((one) => one.key)), packTimes(due.map((one) => one.time))];
       try {
-        const refused = this.transaction(() => this.runner.onTimers(timer, keys, times, this.#watermark));
+        const refused = this.transaction(() => this.runner.onTimers(timer, keys, times, this.#watermark), due);
         this.refused(due.map(({ key, time }) => recordOf({ key, value: '', time, headers: [] })), refused);
       } catch (error) {
         this.host.register(domain, timer, keys, times);

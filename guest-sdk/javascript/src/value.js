@@ -5,6 +5,7 @@ import { pack, packOptional, unpack } from './columns.js';
 import { json } from './codec.js';
 import { Field } from './declare.js';
 import { describeError, Fatal } from './errors.js';
+import { stateEntry } from './ttl.js';
 
 /** Stored bytes that are no such value are never an event's fault: the operator changed, or the codec did. */
 export function cannotDecode(state, error) {
@@ -140,8 +141,9 @@ class Value extends State {
 }
 
 /** One value for the current key: `seen: value(number, { initial: 0 })`. An initial that is a function is called each time. */
-export function value(codec = json, { initial, name } = {}) {
-  return new Field('states', { kind: 'value' }, name, (call, known, index) => new Value(call, known, index, codec, initial));
+export function value(codec = json, { initial, name, ...lasting } = {}) {
+  const open = (call, known, index) => new Value(call, known, index, codec, initial);
+  return new Field('states', stateEntry('value', lasting), name, open);
 }
 
 /** Value state that folds what is added. */
@@ -181,17 +183,17 @@ class Folding {
   }
 }
 
-function folding(codec, fold, result, name) {
+function folding(codec, fold, result, { name, ...lasting }) {
   const open = (call, known, index) => new Folding(new Value(call, known, index, codec, undefined), fold, result);
-  return new Field('states', { kind: 'value' }, name, open);
+  return new Field('states', stateEntry('value', lasting), name, open);
 }
 
 /** What was added for the current key, folded into one of its kind: `highest: reducing(number, Math.max)`. */
-export function reducing(codec, reduce, { name } = {}) {
-  return folding(codec, (kept, one) => (kept === undefined ? one : reduce(kept, one)), (kept) => kept, name);
+export function reducing(codec, reduce, options = {}) {
+  return folding(codec, (kept, one) => (kept === undefined ? one : reduce(kept, one)), (kept) => kept, options);
 }
 
 /** A fold whose accumulator, kept with this codec, is neither what goes in nor what comes out. */
-export function aggregating(codec, { start, add, result }, { name } = {}) {
-  return folding(codec, (kept, one) => add(kept === undefined ? start() : kept, one), result, name);
+export function aggregating(codec, { start, add, result }, options = {}) {
+  return folding(codec, (kept, one) => add(kept === undefined ? start() : kept, one), result, options);
 }

@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { defineOperator, Fatal, number, output, Retry, value } from '@tidemill/sdk';
+import {
+  aggregating, defineOperator, Fatal, integerKey, list, map, number, output, reducing, Retry, text, value,
+} from '@tidemill/sdk';
 import { Harness, record } from '@tidemill/sdk/testing';
 import { effects, everything, failing } from './script.js';
 
@@ -31,6 +33,41 @@ test('fields are declared by type, name and order', () => {
     wants: { watermarks: true },
     config: { type: 'object' },
   });
+});
+
+test('a state says how long its entries last', () => {
+  const lasting = defineOperator({
+    name: 'lasting',
+    declare: {
+      seen: value(number, { ttl: '10s' }),
+      byDay: map(integerKey, text, { ttl: '2d', clock: 'event', refresh: 'read-and-write' }),
+      items: list(text, { ttl: '500ms', refresh: 'write' }),
+      highest: reducing(number, Math.max, { ttl: '5m', clock: 'processing' }),
+      whole: aggregating(number, { start: () => 0, add: (sum, one) => sum + one, result: String }, { ttl: '1h' }),
+    },
+  });
+  const ttl = (ms, clock = 'processing-time', refresh = 'write') => ({ ms, clock, refresh });
+  assert.deepEqual(new Harness(lasting).descriptor.states, [
+    { name: 'seen', kind: 'value', ttl: ttl(10_000) },
+    { name: 'by-day', kind: 'map', ttl: ttl(172_800_000, 'event-time', 'read-and-write') },
+    { name: 'items', kind: 'list', ttl: ttl(500) },
+    { name: 'highest', kind: 'value', ttl: ttl(300_000) },
+    { name: 'whole', kind: 'value', ttl: ttl(3_600_000) },
+  ]);
+});
+
+test('a time to live that cannot be meant is refused', () => {
+  for (const [options, wanted] of [
+    [{ ttl: '10' }, 'write a duration above 0'],
+    [{ ttl: '0s' }, 'write a duration above 0'],
+    [{ ttl: 10 }, 'write a duration above 0'],
+    [{ ttl: '9007199254740992ms' }, 'write a duration above 0'],
+    [{ ttl: '1s', clock: 'wall' }, "write 'event' or 'processing'"],
+    [{ ttl: '1s', refresh: 'read' }, "write 'write' or 'read-and-write'"],
+    [{ clock: 'event' }, 'are of `ttl`'],
+  ]) {
+    assert.throws(() => value(number, options), (error) => error.message.includes(wanted), JSON.stringify(options));
+  }
 });
 
 test('the configuration is typed and inputs are told apart', () => {

@@ -17,7 +17,9 @@ export const operator = defineOperator({
     seen: value(number, { initial: 0 }),
     account: value(jsonOf<Account>()),
     days: map(integerKey, text),
-    items: list(jsonOf<Account>()),
+    items: list(jsonOf<Account>(), { ttl: '10s', clock: 'event' }),
+    // @ts-expect-error: not a unit of time
+    late: value(number, { ttl: '10 weeks' }),
     end: eventTimer(),
     out: output(),
   },

@@ -4,8 +4,8 @@ import unittest
 from dataclasses import dataclass
 
 from tidemill import (
-    Batch, Config, Counter, Event, EventTimer, Fatal, Gauge, Histogram, Input, List, Map, Operator, Output, ProcessingTimer,
-    Value,
+    Aggregating, Batch, Config, Counter, Event, EventTimer, Fatal, Gauge, Histogram, Input, List, Map, Operator, Output,
+    ProcessingTimer, Reducing, Value,
 )
 from tidemill.testing import Harness, Record
 
@@ -85,6 +85,37 @@ class Declaration(unittest.TestCase):
                 Harness(Everything, config)
             self.assertIn(wanted, str(refused.exception))
             self.assertIn("operator `everything`", str(refused.exception))
+
+    def test_a_state_says_how_long_its_entries_last(self) -> None:
+        class Lasting(Operator):
+            seen = Value(int, ttl="10s")
+            by_day = Map(int, str, ttl="2d", clock="event", refresh="read-and-write")
+            items = List(str, ttl="500ms", refresh="write")
+            highest = Reducing(int, max, ttl="5m", clock="processing")
+            whole = Aggregating(int, int, int.__add__, str, ttl="1h")
+
+        wanted = [
+            ("seen", 10_000, "processing-time", "write"),
+            ("by-day", 172_800_000, "event-time", "read-and-write"),
+            ("items", 500, "processing-time", "write"),
+            ("highest", 300_000, "processing-time", "write"),
+            ("whole", 3_600_000, "processing-time", "write"),
+        ]
+        for state, (name, ms, clock, refresh) in zip(Harness(Lasting).descriptor["states"], wanted, strict=True):
+            self.assertEqual((state["name"], state["ttl"]), (name, {"ms": ms, "clock": clock, "refresh": refresh}))
+
+    def test_a_time_to_live_that_cannot_be_meant_is_refused(self) -> None:
+        for given, wanted in [
+            ({"ttl": "10"}, "write a duration above 0"),
+            ({"ttl": "0s"}, "write a duration above 0"),
+            ({"ttl": 10}, "write a duration above 0"),
+            ({"ttl": "9007199254740992ms"}, "write a duration above 0"),
+            ({"ttl": "1s", "clock": "wall"}, 'write "event" or "processing"'),
+            ({"ttl": "1s", "refresh": "read"}, 'write "write" or "read-and-write"'),
+            ({"clock": "event"}, "are of `ttl`"),
+        ]:
+            with self.assertRaisesRegex(ValueError, wanted):
+                Value(int, **given)
 
     def test_two_states_of_one_name_are_refused(self) -> None:
         class Twins(Operator):

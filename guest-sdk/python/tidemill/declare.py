@@ -21,7 +21,7 @@ class Field:
 
     #: The descriptor's list that it stands in, and what its entry says beside the name.
     section: Optional[str] = None
-    entry: dict[str, str] = {}
+    entry: dict[str, Any] = {}
     call: Call
     index: int
 
@@ -60,7 +60,7 @@ def fields_of(operator: type) -> list[tuple[str, Field]]:
 
 def describe(operator: Any) -> dict[str, Any]:
     """What the host gets from `describe`. Names that clash or cannot be written are the author's error."""
-    lists: dict[str, list[dict[str, str]]] = {"inputs": [], "outputs": [], "states": [], "timers": [], "metrics": []}
+    lists: dict[str, list[dict[str, Any]]] = {"inputs": [], "outputs": [], "states": [], "timers": [], "metrics": []}
     for _, field in fields_of(operator):
         if field.section is not None:
             lists[field.section].append({"name": field.name, **field.entry})

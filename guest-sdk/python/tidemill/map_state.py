@@ -31,8 +31,8 @@ class Map(State, Generic[K, V]):
 
     entry = {"kind": "map"}
 
-    def __init__(self, sub_key: Any, kind: Any = None, name: Optional[str] = None) -> None:
-        super().__init__(kind, name)
+    def __init__(self, sub_key: Any, kind: Any = None, name: Optional[str] = None, **lasting: Optional[str]) -> None:
+        super().__init__(kind, name, **lasting)
         self.sub_key = sub_key_of(sub_key)
 
     def start(self) -> None:

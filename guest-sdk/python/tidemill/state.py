@@ -9,6 +9,7 @@ from .codec import Codec, codec_of
 from .columns import pack, pack_optional, unpack_optional
 from .declare import Field
 from .errors import Fatal
+from .ttl import ttl_of
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -23,13 +24,23 @@ def cannot_decode(state: str, error: Exception) -> Fatal:
 
 
 class State(Field):
-    """What the kinds of keyed state share: a codec, and errors that name the state."""
+    """What the kinds of keyed state share: a codec, errors that name the state, and how long its entries last: `ttl="10s"` after they
+    were written, with `clock="event"` by the watermark, with `refresh="read-and-write"` after they were last read, too."""
 
     section = "states"
 
-    def __init__(self, kind: Any = None, name: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        kind: Any = None,
+        name: Optional[str] = None,
+        ttl: Optional[str] = None,
+        clock: Optional[str] = None,
+        refresh: Optional[str] = None,
+    ) -> None:
         super().__init__(name)
         self.codec: Codec[Any] = codec_of(kind)
+        lasting = ttl_of(ttl, clock, refresh)
+        self.entry = {**self.entry, "ttl": lasting} if lasting else self.entry
 
     def _encode(self, value: Any) -> bytes:
         try:
@@ -63,8 +74,8 @@ class Value(State, Generic[T]):
 
     entry = {"kind": "value"}
 
-    def __init__(self, kind: Any = None, default: Any = None, name: Optional[str] = None) -> None:
-        super().__init__(kind, name)
+    def __init__(self, kind: Any = None, default: Any = None, name: Optional[str] = None, **lasting: Optional[str]) -> None:
+        super().__init__(kind, name, **lasting)
         self.default = default
 
     def start(self) -> None:
@@ -136,8 +147,10 @@ class Value(State, Generic[T]):
 class Folding(Value[Any]):
     """Value state that folds what is added."""
 
-    def __init__(self, kind: Any, fold: Callable[..., Any], result: Callable[..., Any], name: Optional[str]) -> None:
-        super().__init__(kind, None, name)
+    def __init__(
+        self, kind: Any, fold: Callable[..., Any], result: Callable[..., Any], name: Optional[str], **lasting: Optional[str]
+    ) -> None:
+        super().__init__(kind, None, name, **lasting)
         self.fold = fold
         self.result = result
 
@@ -151,13 +164,18 @@ class Folding(Value[Any]):
         return None if kept is None else self.result(kept)
 
 
-def Reducing(kind: Any, reduce: Callable[[T, T], T], name: Optional[str] = None) -> Folding:
+def Reducing(kind: Any, reduce: Callable[[T, T], T], name: Optional[str] = None, **lasting: Optional[str]) -> Folding:
     """What was added for the current key, folded into one of its kind: `highest = Reducing(int, max)`."""
-    return Folding(kind, lambda kept, one: one if kept is None else reduce(kept, one), lambda kept: kept, name)
+    return Folding(kind, lambda kept, one: one if kept is None else reduce(kept, one), lambda kept: kept, name, **lasting)
 
 
 def Aggregating(
-    kind: Any, start: Callable[[], A], add: Callable[[A, Any], A], result: Callable[[A], Any], name: Optional[str] = None
+    kind: Any,
+    start: Callable[[], A],
+    add: Callable[[A, Any], A],
+    result: Callable[[A], Any],
+    name: Optional[str] = None,
+    **lasting: Optional[str],
 ) -> Folding:
     """A fold whose accumulator, of type `kind`, is neither what goes in nor what comes out."""
-    return Folding(kind, lambda kept, one: add(start() if kept is None else kept, one), result, name)
+    return Folding(kind, lambda kept, one: add(start() if kept is None else kept, one), result, name, **lasting)

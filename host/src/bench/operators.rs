@@ -39,7 +39,15 @@ pub fn wasm(engine: &WasmEngine, folder: &Path, name: &str) -> Result<SharedFact
 pub fn native_count() -> SharedFactory {
     native("native-count", true, || {
         let mut count = Count::default();
-        Box::new(move |events, context| count.process(events, context))
+        Box::new(move |events, context| count.process(events, context, |n, into| into.extend(n.to_le_bytes())))
+    })
+}
+
+/// The same, giving out counts as decimal text: as the example operator `count` of every language.
+pub fn native_word_count() -> SharedFactory {
+    native("native-word-count", true, || {
+        let mut count = Count::default();
+        Box::new(move |events, context| count.process(events, context, |n, into| into.extend(n.to_string().as_bytes())))
     })
 }
 
@@ -143,7 +151,8 @@ struct Count {
 }
 
 impl Count {
-    fn process(&mut self, events: &Batch, context: &mut Context) -> Result<(), Failure> {
+    /// `write` makes a count what is given out.
+    fn process(&mut self, events: &Batch, context: &mut Context, write: fn(u64, &mut Vec<u8>)) -> Result<(), Failure> {
         self.index.clear();
         self.keys.clear();
         self.slots.clear();
@@ -162,11 +171,13 @@ impl Count {
         context.state.get(0, keys, None, &mut self.found).map_err(bug)?;
         let stored = self.found.iter().map(|v| v.and_then(|v| v.try_into().ok()).map_or(0, u64::from_le_bytes));
         self.counts.extend(stored);
-        let mut out = Batch::default();
+        let (mut out, mut text) = (Batch::default(), Vec::new());
         for (i, slot) in self.slots.iter().enumerate() {
             let count = &mut self.counts[*slot as usize];
             *count += 1;
-            out.push(EventTime(events.timestamps[i]), events.keys.get(i), Some(&count.to_le_bytes()));
+            text.clear();
+            write(*count, &mut text);
+            out.push(EventTime(events.timestamps[i]), events.keys.get(i), Some(&text));
         }
         let data: Vec<u8> = self.counts.iter().flat_map(|c| c.to_le_bytes()).collect();
         let ends: Vec<u32> = (1..=self.counts.len() as u32).map(|i| i * 8).collect();

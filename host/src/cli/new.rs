@@ -22,37 +22,46 @@ macro_rules! template {
     };
 }
 
-/// What there is a template for. `Cargo.toml` has another name there: it is not a package yet.
-fn template(language: Language, world: World) -> Option<Template> {
-    Some(match (language, world) {
+/// The template of a language and world. `Cargo.toml` and `go.mod` have other names there: it is not a package yet.
+fn template(language: Language, world: World) -> Template {
+    match (language, world) {
         (Language::Rust, World::Processor) => template!["rust/template":
             "Cargo.toml" from "Cargo.toml.tmpl", "README.md", "input.jsonl", "pipeline.toml", "src/lib.rs",
             "tests/longest.toml", "tidemill.toml"],
         (Language::Rust, World::Aggregator) => template!["rust/template-aggregator":
-            "Cargo.toml" from "Cargo.toml.tmpl", "README.md", "input.jsonl", "pipeline.toml", "src/lib.rs", "tidemill.toml"],
+            "Cargo.toml" from "Cargo.toml.tmpl", "README.md", "input.jsonl", "pipeline.toml", "src/lib.rs",
+            "tests/lengths.toml", "tidemill.toml"],
         (Language::Python, World::Processor) => template!["python/template":
             "README.md", "input.jsonl", "pipeline.toml", "src/main.py", "tests/__init__.py", "tests/longest.toml",
+            "tests/test_main.py", "tidemill.toml"],
+        (Language::Python, World::Aggregator) => template!["python/template-aggregator":
+            "README.md", "input.jsonl", "pipeline.toml", "src/main.py", "tests/__init__.py", "tests/lengths.toml",
             "tests/test_main.py", "tidemill.toml"],
         (Language::JavaScript, World::Processor) => template!["javascript/template/javascript":
             "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.js", "tests/longest.toml",
             "tests/operator.test.js", "tidemill.toml"],
+        (Language::JavaScript, World::Aggregator) => template!["javascript/template-aggregator/javascript":
+            "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.js", "tests/lengths.toml",
+            "tests/operator.test.js", "tidemill.toml"],
         (Language::TypeScript, World::Processor) => template!["javascript/template/typescript":
             "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.ts", "tests/longest.toml",
+            "tests/operator.test.ts", "tidemill.toml", "tsconfig.json"],
+        (Language::TypeScript, World::Aggregator) => template!["javascript/template-aggregator/typescript":
+            "README.md", "input.jsonl", "package.json", "pipeline.toml", "src/operator.ts", "tests/lengths.toml",
             "tests/operator.test.ts", "tidemill.toml", "tsconfig.json"],
         (Language::Go, World::Processor) => template!["go/template":
             "README.md", "go.mod" from "go.mod.tmpl", "input.jsonl", "main.go", "main_test.go", "pipeline.toml",
             "tests/longest.toml", "tidemill.toml"],
+        (Language::Go, World::Aggregator) => template!["go/template-aggregator":
+            "README.md", "go.mod" from "go.mod.tmpl", "input.jsonl", "main.go", "main_test.go", "pipeline.toml",
+            "tests/lengths.toml", "tidemill.toml"],
         (Language::C, World::Processor) => template!["c/template":
             "Makefile", "README.md", "input.jsonl", "pipeline.toml", "src/main.c", "tests/longest.toml", "tests/test.c",
             "tidemill.toml"],
-        _ => return None,
-    })
-}
-
-/// All of them.
-fn templates() -> impl Iterator<Item = (Language, World, Template)> {
-    let pairs = Language::ALL.into_iter().flat_map(|language| World::ALL.map(|world| (language, world)));
-    pairs.filter_map(|(language, world)| Some((language, world, template(language, world)?)))
+        (Language::C, World::Aggregator) => template!["c/template-aggregator":
+            "Makefile", "README.md", "input.jsonl", "pipeline.toml", "src/main.c", "tests/lengths.toml", "tests/test.c",
+            "tidemill.toml"],
+    }
 }
 
 /// Not for version control.
@@ -66,20 +75,11 @@ pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<()> {
     if taken {
         bail!("{} is there already: name another folder with --path", folder.display());
     }
-    let Some(template) = template(args.language, args.world) else {
-        let there = templates().map(|(language, world, _)| format!("{} {}", language.name(), world.name()));
-        bail!(
-            "there is no template of world {} in {}; there are: {}",
-            args.world.name(),
-            args.language.name(),
-            there.collect::<Vec<_>>().join(", ")
-        );
-    };
     let sdk = sdk(args)?;
     let path = |sdk: &Path| toml::Value::from(sdk.to_string_lossy().into_owned());
     let dependency =
         sdk.as_deref().map_or_else(String::new, |sdk| format!("tidemill-sdk = {{ path = {} }}", path(sdk)));
-    for (name, text) in template {
+    for (name, text) in template(args.language, args.world) {
         let mut text = fill(text, &args.name, &dependency);
         if *name == project::FILE
             && args.language != Language::Rust
@@ -95,7 +95,8 @@ pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<()> {
     let tests = match args.language {
         Language::Rust => "cargo test",
         Language::Python => "python3 -m unittest",
-        Language::JavaScript | Language::TypeScript => "npm test",
+        Language::JavaScript => "npm test",
+        Language::TypeScript => "npm install\n  npm test",
         Language::Go => "go test ./...",
         Language::C => "make test",
     };
@@ -110,9 +111,8 @@ pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<()> {
             })
         },
         || {
-            let cases = if args.world == World::Processor { "  tidemill test\n" } else { "" };
             format!(
-                "made {name} in {folder}; next:\n  cd {folder}\n  {tests}\n{cases}  tidemill build\n  tidemill run pipeline.toml\n",
+                "made {name} in {folder}; next:\n  cd {folder}\n  {tests}\n  tidemill test\n  tidemill build\n  tidemill run pipeline.toml\n",
                 name = args.name,
                 folder = folder.display()
             )
@@ -157,6 +157,12 @@ fn write(file: &Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// All of them.
+    fn templates() -> impl Iterator<Item = (Language, World, Template)> {
+        let pairs = Language::ALL.into_iter().flat_map(|language| World::ALL.map(|world| (language, world)));
+        pairs.map(|(language, world)| (language, world, template(language, world)))
+    }
+
     #[test]
     fn nothing_of_a_template_stays_unfilled_and_each_is_of_its_language_and_world() {
         for (language, world, template) in templates() {
@@ -179,9 +185,13 @@ mod tests {
             "rust/template",
             "rust/template-aggregator",
             "python/template",
+            "python/template-aggregator",
             "javascript/template",
+            "javascript/template-aggregator",
             "go/template",
+            "go/template-aggregator",
             "c/template",
+            "c/template-aggregator",
         ];
         let carried: usize = templates().map(|(_, _, template)| template.len()).sum();
         let there: usize = folders.iter().map(|folder| build::fresh::files(&sdk.join(folder)).len()).sum();

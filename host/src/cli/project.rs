@@ -45,6 +45,7 @@ pub(crate) enum World {
 }
 
 impl World {
+    #[cfg(test)]
     pub(crate) const ALL: [World; 2] = [World::Processor, World::Aggregator];
 
     pub(crate) fn name(self) -> &'static str {

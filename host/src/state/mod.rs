@@ -434,10 +434,14 @@ impl KeyedState {
         let (of, place) = match (scope, &self.shared) {
             (StateScope::Broadcast, Some(shared)) => (&shared.state, shared.state.place(state)),
             (StateScope::Operator, _) => (self, own::PLACES + state),
-            _ => (self, state),
+            _ => (self, self.place(state)),
         };
+        // A value with a time to live comes after its stamp.
+        let stamped = scope != StateScope::Operator && of.expiry.alive(state).is_some();
+        let stamp = if stamped { ttl::STAMP_BYTES } else { 0 };
+        let key_of = move |key| if scope.is_key() { key } else { &[][..] };
         let entries = of.view.memory().entries_of(place);
-        entries.map(move |entry| (if scope.is_key() { entry.key } else { &[][..] }, entry.sub_key, entry.value))
+        entries.map(move |entry| (key_of(entry.key), entry.sub_key, entry.value.get(stamp..).unwrap_or_default()))
     }
 
     fn kind(&self, state: u32) -> Result<StateKind, StateError> {

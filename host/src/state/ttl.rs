@@ -25,7 +25,7 @@ use tidemill_storage::{Column, EventTime, OptionalColumn};
 /// Timers from here on are not the operator's.
 pub const TIMERS: u32 = 1 << 31;
 const STATES: u32 = 1 << 31;
-const STAMP_BYTES: usize = size_of::<i64>();
+pub(super) const STAMP_BYTES: usize = size_of::<i64>();
 /// Timers of one entry that is written again and again, per time to live.
 const TIMERS_PER_TTL: i64 = 8;
 

@@ -1,8 +1,10 @@
 //! A language's conformance operator: built by `tidemill build`, loaded once, opened for each test.
 
 use crate::rig::{Crash, Done, LIMITS, Rig};
+use crate::tools;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use tidemill::config::pipeline::Limits;
 use tidemill::operator::Failure;
 use tidemill::wasm::{EngineOptions, LoadedComponent, WasmEngine, WasmFactory, component};
@@ -34,8 +36,7 @@ pub(crate) fn build(folder: &str) -> Result<PathBuf, NotBuilt> {
         return Ok(project.join("component.wasm"));
     }
     let said = String::from_utf8_lossy(&built.stderr).into_owned();
-    // What `tidemill build` says when a tool is missing names the command that fetches it.
-    match said.contains("cargo xtask toolchain") || said.contains("cargo xtask guest-toolchain") {
+    match tools::are_missing(&said) {
         true => Err(NotBuilt::Skipped("its tools are not here (cargo xtask toolchain fetches them)".into())),
         false => Err(NotBuilt::Failed(said)),
     }
@@ -75,12 +76,12 @@ impl Guest {
 
     /// Opened with a configuration.
     pub(crate) fn open_with(&self, config: serde_json::Value) -> Result<Rig, Failure> {
-        Rig::open(Box::new(self.factory(config)), Crash::Never)
+        Rig::open(Arc::new(self.factory(config)), Crash::Never)
     }
 
     /// Opened with an empty configuration, to crash.
     pub(crate) fn open_to_crash(&self, crash: Crash) -> Rig {
-        Rig::open(Box::new(self.factory(serde_json::json!({}))), crash).expect("it opens")
+        Rig::open(Arc::new(self.factory(serde_json::json!({}))), crash).expect("it opens")
     }
 }
 

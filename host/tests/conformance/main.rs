@@ -12,6 +12,9 @@ mod time;
 #[allow(dead_code, unreachable_pub)] // the part of `tidemill test` that this program uses
 mod rig;
 
+#[path = "../support/tools.rs"]
+mod tools;
+
 use guest::Guest;
 use libtest_mimic::{Arguments, Trial};
 use std::sync::{Arc, OnceLock};
@@ -61,6 +64,7 @@ fn main() {
                 }));
             }
             Err(guest::NotBuilt::Skipped(why)) => {
+                tools::skipped(&format!("conformance of {language}"), &why);
                 let name = format!("{language}::all skipped: {why}");
                 trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
             }

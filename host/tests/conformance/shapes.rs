@@ -34,7 +34,14 @@ fn descriptor(guest: &Guest) {
     let kinds = |list: &mut serde_json::Value| list.take();
     assert_eq!(
         kinds(&mut descriptor["states"]),
-        json!([{"name": "count", "kind": "value"}, {"name": "entries", "kind": "map"}, {"name": "items", "kind": "list"}])
+        json!([
+            {"name": "count", "kind": "value"},
+            {"name": "entries", "kind": "map"},
+            {"name": "items", "kind": "list"},
+            {"name": "brief", "kind": "value", "ttl": {"ms": 100, "clock": "processing-time", "refresh": "write"}},
+            {"name": "fresh", "kind": "map", "ttl": {"ms": 100, "clock": "event-time", "refresh": "read-and-write"}},
+            {"name": "recent", "kind": "list", "ttl": {"ms": 100, "clock": "event-time", "refresh": "write"}},
+        ])
     );
     assert_eq!(
         kinds(&mut descriptor["metrics"]),

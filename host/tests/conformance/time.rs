@@ -13,7 +13,49 @@ pub(crate) const CASES: &[Case] = &[
     ("a_timer_is_refused", refused),
     ("timers_are_stored", stored),
     ("watermarks", watermarks),
+    ("time_to_live_on_the_clock", on_the_clock),
+    ("time_to_live_in_event_time", in_event_time),
 ];
+
+/// How many entries are stored, by state.
+fn stored_entries(rig: &mut Rig) -> Vec<(u32, usize)> {
+    let entries = rig.state();
+    (0..6).map(|state| (state, entries.iter().filter(|entry| entry.state == state).count())).collect()
+}
+
+fn on_the_clock(guest: &Guest) {
+    let mut rig = guest.open();
+    rig.time(1_000).unwrap();
+    assert_eq!(ask(&mut rig, &["brief", "count"]), ["1", "1"]);
+    rig.time(1_099).unwrap();
+    assert_eq!(ask(&mut rig, &["brief"]), ["2"], "a millisecond before it is over");
+    rig.replace().unwrap();
+    rig.time(1_199).unwrap();
+    assert_eq!(ask(&mut rig, &["brief", "count"]), ["1", "2"], "100 ms after it was written last");
+    rig.time(1_400).unwrap();
+    assert!(fired(&mut rig).is_empty(), "the operator sees no timer of it");
+    assert_eq!(stored_entries(&mut rig), [(0, 1), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)], "what is over is freed");
+}
+
+fn in_event_time(guest: &Guest) {
+    let mut rig = guest.open();
+    let ask_at = |rig: &mut Rig, time: i64, command: &str| texts(&call(rig, &[("k", time, command)]).unwrap(), 0);
+    ask_at(&mut rig, 1_000, "keep a");
+    ask_at(&mut rig, 1_000, "keep b");
+    assert_eq!(ask_at(&mut rig, 1_000, "note x"), ["x"]);
+    rig.watermark(EventTime(1_099)).unwrap();
+    assert_eq!(ask_at(&mut rig, 1_050, "note y"), ["x,y"]);
+    assert_eq!(ask_at(&mut rig, 0, "kept a"), ["kept"], "a read counts from the watermark");
+    rig.watermark(EventTime(1_198)).unwrap();
+    assert_eq!(ask_at(&mut rig, 0, "kept b"), ["-"], "nobody read it");
+    assert_eq!(ask_at(&mut rig, 1_200, "kept a"), ["kept"]);
+    assert_eq!(ask_at(&mut rig, 1_190, "note z"), ["y,z"]);
+    rig.watermark(EventTime(1_299)).unwrap();
+    assert_eq!(ask_at(&mut rig, 0, "kept a"), ["kept"]);
+    rig.watermark(EventTime(1_600)).unwrap();
+    assert_eq!(ask_at(&mut rig, 0, "kept a"), ["-"]);
+    assert_eq!(stored_entries(&mut rig), [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)], "what is over is freed");
+}
 
 /// Time, key and value of what came out of `out` since last asked.
 fn fired(rig: &mut Rig) -> Vec<(i64, String, String)> {

@@ -1,6 +1,9 @@
 //! The example operators in languages other than Rust (examples/operators/NAME/LANGUAGE), in the golden pipelines: each has to
 //! reach what Rust's reaches, straight at two parallelisms and killed at random moments. One test program per language uses it.
 
+#[path = "tools.rs"]
+pub(crate) mod tools;
+
 use super::golden::{Golden, Running, repository, run_to_end, tidemill};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,27 +49,38 @@ pub(crate) struct NativeTests {
 }
 
 impl NativeTests {
-    fn run(&self, arguments: &[&str], folder: &Path) -> std::io::Result<()> {
-        let output = Command::new(self.program).args(arguments).current_dir(folder).output()?;
+    /// Says it when the program is not here.
+    pub(crate) fn run(&self, arguments: &[&str], folder: &Path) {
+        let what = format!("native tests of {}", folder.strip_prefix(repository()).unwrap_or(folder).display());
+        let command =
+            Command::new(self.program).args(arguments).current_dir(folder).env("PATH", tools::path()).output();
+        let output = match command {
+            Ok(output) => output,
+            Err(error) => return tools::skipped(&what, &format!("{} does not start: {error}", self.program)),
+        };
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-        assert!(output.status.success(), "{}: {said}", folder.display());
-        assert!(!said.contains("Ran 0 tests") && !said.contains("# tests 0"), "{}: {said}", folder.display());
-        Ok(())
+        assert!(output.status.success(), "{what}: {said}");
+        assert!(!said.contains("Ran 0 tests") && !said.contains("# tests 0"), "{what}: {said}");
+        if let Some(why) = said.strip_prefix("skipped: ") {
+            tools::skipped(&what, why);
+        }
     }
 }
 
 /// Runs the tests of a language's SDK.
 pub(crate) fn sdk_tests(language: &str, tests: &NativeTests) {
-    if let Err(error) = tests.run(tests.of_sdk, &repository().join("guest-sdk").join(language)) {
-        eprintln!("skipped: {language}: {} does not start: {error}", tests.program);
-    }
+    tests.run(tests.of_sdk, &sdk(language));
 }
 
-/// What `tidemill build` says when the tools of a language are not on this machine.
-const NOT_HERE: [&str; 3] = ["is not here", "is not on PATH", "links nothing for wasm32-wasi"];
+/// The folder of a language's SDK.
+pub(crate) fn sdk(language: &str) -> PathBuf {
+    let folder = if language == "typescript" { "javascript" } else { language };
+    repository().join("guest-sdk").join(folder)
+}
 
 /// Runs the exchanges of a language; says which were skipped and why when its tools are not here.
 pub(crate) fn same_output_in(language: &str, tests: &NativeTests) {
+    let mut run = 0;
     for exchange in &EXCHANGES {
         let project = repository().join("examples/operators").join(exchange.example).join(language);
         if !project.join("tidemill.toml").exists() {
@@ -74,29 +88,28 @@ pub(crate) fn same_output_in(language: &str, tests: &NativeTests) {
         }
         match build(&project, language) {
             Ok(()) => {
-                tests.run(tests.of_project, &project).unwrap();
+                tests.run(tests.of_project, &project);
                 exchange.run(&project, language);
+                run += 1;
             }
-            Err(why) => {
-                eprintln!("skipped: {language}: {}", why.trim());
-                return;
-            }
+            Err(why) => return tools::skipped(&format!("golden output in {language}"), &why),
         }
     }
+    assert!(run >= 3, "the three example operators in {language}: {run}");
 }
 
 /// Builds a project, unless its component is newer than everything it is made of. Missing tools are an error; any other
 /// failure is the test's.
 fn build(project: &Path, language: &str) -> Result<(), String> {
     let made = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
-    let sources = [project.join("src"), repository().join("guest-sdk").join(language)];
+    let sources = [project.join("src"), sdk(language)];
     let newest = sources.iter().filter_map(|folder| newest(folder)).chain(made(&project.join("main.go"))).max();
     if made(&project.join("component.wasm")) > newest {
         return Ok(());
     }
     let output = tidemill().arg("build").arg(project).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !output.status.success() && NOT_HERE.iter().any(|missing| stderr.contains(missing)) {
+    if !output.status.success() && tools::are_missing(&stderr) {
         return Err(stderr);
     }
     assert!(output.status.success(), "{stderr}");
@@ -105,7 +118,7 @@ fn build(project: &Path, language: &str) -> Result<(), String> {
 
 fn newest(folder: &Path) -> Option<SystemTime> {
     // What of an SDK is in no component.
-    let apart = ["template", "tests", "conformance", "__pycache__", "node_modules"];
+    let apart = ["template", "template-aggregator", "tests", "conformance", "__pycache__", "node_modules"];
     let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     let entries = entries.filter(|path| !apart.iter().any(|name| path.ends_with(name)));
     entries.filter_map(|path| if path.is_dir() { newest(&path) } else { path.metadata().ok()?.modified().ok() }).max()

@@ -1,6 +1,9 @@
 //! A small disk of its own: a file system in memory, mounted for one test. That takes root; without, the test says so and
 //! does nothing.
 
+#[path = "skipped.rs"]
+mod skipped;
+
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +21,7 @@ impl SmallDisk {
         if mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
             return Some(SmallDisk { folder });
         }
-        eprintln!("skipped: {test}: no file system can be mounted here (that takes root)");
+        skipped::skipped(test, "no file system can be mounted here (that takes root)");
         None
     }
 

@@ -7,6 +7,9 @@ static tidemill_output out = TIDEMILL_OUTPUT("out"), side = TIDEMILL_OUTPUT("sid
 static tidemill_value count = TIDEMILL_VALUE("count");
 static tidemill_map entries = TIDEMILL_MAP("entries");
 static tidemill_list items = TIDEMILL_LIST("items");
+static tidemill_value brief = TIDEMILL_VALUE("brief", .ttl = {.ms = 100});
+static tidemill_map fresh = TIDEMILL_MAP("fresh", .ttl = {.ms = 100, .clock = TIDEMILL_CLOCK_EVENT, .refresh = TIDEMILL_REFRESH_READ_AND_WRITE});
+static tidemill_list recent = TIDEMILL_LIST("recent", .ttl = {.ms = 100, .clock = TIDEMILL_CLOCK_EVENT});
 static tidemill_timer due = TIDEMILL_EVENT_TIMER("due"), alarm_timer = TIDEMILL_PROCESSING_TIMER("alarm");
 static tidemill_counter seen = TIDEMILL_COUNTER("seen");
 static tidemill_gauge last = TIDEMILL_GAUGE("last");
@@ -51,16 +54,18 @@ static tidemill_status on_watermark(int64_t watermark) {
     return tidemill_emit_at(&side, watermark, tidemill_absent(), tidemill_bytes_of(&text));
 }
 
-// count + 1, stored as text.
-static tidemill_status counted(tidemill_buffer *text) {
+// One more than is stored, stored as text.
+static tidemill_status one_more(tidemill_value *of, tidemill_buffer *text) {
     tidemill_slice stored;
     int64_t n = 0;
-    TIDEMILL_TRY(tidemill_value_get(&count, &stored));
+    TIDEMILL_TRY(tidemill_value_get(of, &stored));
     if (stored.data && !tidemill_json_i64(stored, &n))
         return tidemill_fatal("count holds no number");
     tidemill_append_format(text, "%" PRId64, n + 1);
-    return tidemill_value_set(&count, tidemill_bytes_of(text));
+    return tidemill_value_set(of, tidemill_bytes_of(text));
 }
+
+static tidemill_status counted(tidemill_buffer *text) { return one_more(&count, text); }
 
 static tidemill_status count_and_emit(const tidemill_event *e) {
     tidemill_buffer text = {0};
@@ -205,6 +210,30 @@ static tidemill_status of_events(const tidemill_event *e, tidemill_slice name, t
     return TIDEMILL_OK;
 }
 
+// Commands about state with a time to live.
+static tidemill_status of_a_time(const tidemill_event *e, tidemill_slice name, tidemill_slice rest, bool *known) {
+    tidemill_buffer text = {0};
+    tidemill_slice value;
+    if (IS("brief")) {
+        TIDEMILL_TRY(one_more(&brief, &text));
+        return say(e, &text);
+    }
+    if (IS("keep"))
+        return tidemill_map_put(&fresh, rest, tidemill_text("kept"));
+    if (IS("kept")) {
+        TIDEMILL_TRY(tidemill_map_get(&fresh, rest, &value));
+        return tidemill_emit(&out, e->key, value.data ? value : tidemill_text("-"));
+    }
+    if (IS("note")) {
+        joined all = {{0}, false};
+        TIDEMILL_TRY(tidemill_list_push(&recent, rest));
+        TIDEMILL_TRY(tidemill_list_each(&recent, join_item, &all));
+        return say(e, &all.text);
+    }
+    *known = false;
+    return TIDEMILL_OK;
+}
+
 // Commands about state.
 static tidemill_status of_state(const tidemill_event *e, tidemill_slice name, tidemill_slice rest, int64_t n, bool *known) {
     tidemill_buffer text = {0};
@@ -264,8 +293,7 @@ static tidemill_status of_state(const tidemill_event *e, tidemill_slice name, ti
         return tidemill_timer_register(&alarm_timer, n);
     if (IS("cancel-alarm"))
         return tidemill_timer_cancel(&alarm_timer, n);
-    *known = false;
-    return TIDEMILL_OK;
+    return of_a_time(e, name, rest, known);
 }
 
 // Commands about what is noted, and what goes wrong.
@@ -320,7 +348,8 @@ static tidemill_status process(const tidemill_event *e) {
 const tidemill_processor conformance = {
     .name = "conformance",
     .inputs = (const char *const[]){"events", "other", NULL},
-    .handles = TIDEMILL_HANDLES(&out.handle, &side.handle, &count.handle, &entries.handle, &items.handle, &due.handle, &alarm_timer.handle,
+    .handles = TIDEMILL_HANDLES(&out.handle, &side.handle, &count.handle, &entries.handle, &items.handle, &brief.handle,
+                                &fresh.handle, &recent.handle, &due.handle, &alarm_timer.handle,
                                 &seen.handle, &last.handle, &sizes.handle),
     .open = open,
     .process = process,

@@ -1,5 +1,6 @@
 // What an operator says of itself. The fields of its struct are the declaration: a field's type says what it is, its name
-// in kebab case (or its tag `tidemill:"name"`) what the pipeline file and the host call it.
+// in kebab case (or its tag `tidemill:"name"`) what the pipeline file and the host call it. A state's tags
+// `ttl:"10s" clock:"event" refresh:"read-and-write"` say how long its entries last.
 
 package guest
 
@@ -30,10 +31,11 @@ type Named struct {
 	Name string `json:"name"`
 }
 
-// Kind is a state or a metric.
+// Kind is a state or a metric; states may have a time to live.
 type Kind struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
+	TTL  *TTL   `json:"ttl,omitempty"`
 }
 
 // Wants is what the host should call beyond `process` and `on-timers`.
@@ -104,8 +106,19 @@ func fields(value reflect.Value, d *Descriptor, opening *Opening) error {
 		if name == "" {
 			name = kebab(field.Name)
 		}
+		states := len(d.States)
 		if err := handle.TidemillField(name, d, opening); err != nil {
 			return err
+		}
+		ttl, err := ttlOf(field.Name, field.Tag)
+		if err != nil {
+			return err
+		}
+		if ttl != nil && len(d.States) == states {
+			return Fatalf("field %s has a ttl, and is no state", field.Name)
+		}
+		if ttl != nil {
+			d.States[states].TTL = ttl
 		}
 	}
 	return nil
@@ -140,6 +153,6 @@ func Next(list *[]Named, name string) uint32 {
 
 // NextKind adds a name of a kind and gives its index.
 func NextKind(list *[]Kind, name, kind string) uint32 {
-	*list = append(*list, Kind{name, kind})
+	*list = append(*list, Kind{Name: name, Kind: kind})
 	return uint32(len(*list) - 1)
 }

@@ -24,6 +24,9 @@ const declare = {
   count: value(text, { initial: '0' }),
   entries: map(bytesKey, bytes),
   items: list(text),
+  brief: value(text, { initial: '0', ttl: '100ms' }),
+  fresh: map(bytesKey, bytes, { ttl: '100ms', clock: 'event', refresh: 'read-and-write' }),
+  recent: list(text, { ttl: '100ms', clock: 'event' }),
   due: eventTimer(),
   alarm: processingTimer(),
   seen: counter(),
@@ -112,6 +115,13 @@ const COMMANDS: { [command: string]: (op: Conformance, event: Event, rest: strin
   push: (op, event, rest) => op.items.push(rest),
   items: (op, event) => emit(op, event, op.items.get().join(',')),
   'clear-items': (op) => op.items.clear(),
+  brief: (op, event) => emit(op, event, op.brief.update((n) => String(Number(n) + 1))),
+  keep: (op, event, rest) => op.fresh.set(utf8.encode(rest), utf8.encode('kept')),
+  kept: (op, event, rest) => emit(op, event, op.fresh.get(utf8.encode(rest)) ?? '-'),
+  note(op, event, rest) {
+    op.recent.push(rest);
+    emit(op, event, op.recent.get().join(','));
+  },
   due: (op, event, rest) => op.due.register(Number(rest)),
   'cancel-due': (op, event, rest) => op.due.cancel(Number(rest)),
   alarm: (op, event, rest) => op.alarm.register(Number(rest)),

@@ -29,6 +29,9 @@ class Conformance(Operator, version="0.1.0"):
     count = Value(str, default="0")
     entries = Map(bytes, bytes)
     items = List(str)
+    brief = Value(str, default="0", ttl="100ms")
+    fresh = Map(bytes, bytes, ttl="100ms", clock="event", refresh="read-and-write")
+    recent = List(str, ttl="100ms", clock="event")
     due = EventTimer()
     alarm = ProcessingTimer()
     seen = Counter()
@@ -65,6 +68,10 @@ class Conformance(Operator, version="0.1.0"):
 
     def counted(self) -> str:
         return self.count.update(lambda n: str(int(n) + 1))
+
+    def note(self, event: Event, rest: str) -> None:
+        self.recent.append(rest)
+        self.emit(event, ",".join(self.recent))
 
     def show_watermark(self, event: Event) -> None:
         self.emit(event, {NO_WATERMARK: "none", END_OF_INPUT: "end"}.get(event.watermark, event.watermark))
@@ -168,6 +175,10 @@ COMMANDS = {
     "push": lambda s, event, rest: s.items.append(rest),
     "items": lambda s, event, rest: s.emit(event, ",".join(s.items)),
     "clear-items": lambda s, event, rest: s.items.clear(),
+    "brief": lambda s, event, rest: s.emit(event, s.brief.update(lambda n: str(int(n) + 1))),
+    "keep": lambda s, event, rest: s.fresh.set(rest.encode(), b"kept"),
+    "kept": lambda s, event, rest: s.emit(event, s.fresh.get(rest.encode(), b"-")),
+    "note": lambda s, event, rest: s.note(event, rest),
     "due": lambda s, event, rest: s.due.register(int(rest)),
     "cancel-due": lambda s, event, rest: s.due.cancel(int(rest)),
     "alarm": lambda s, event, rest: s.alarm.register(int(rest)),

@@ -29,6 +29,12 @@ pub struct Conformance {
     count: Value<String, Raw>,
     entries: Map<Vec<u8>, Vec<u8>, Raw>,
     items: List<String, Raw>,
+    #[declare(ttl = "100ms")]
+    brief: Value<String, Raw>,
+    #[declare(ttl = "100ms", clock = "event", refresh = "read-and-write")]
+    fresh: Map<Vec<u8>, Vec<u8>, Raw>,
+    #[declare(ttl = "100ms", clock = "event")]
+    recent: List<String, Raw>,
     due: EventTimer,
     alarm: ProcessingTimer,
     seen: Counter,
@@ -59,10 +65,28 @@ fn watermark(watermark: i64) -> String {
 
 impl Conformance {
     fn count_up(&self) -> Result<String> {
-        let before: u64 = number(self.count.get()?.as_deref().unwrap_or("0"))?;
+        Self::one_more(&self.count)
+    }
+
+    fn one_more(count: &Value<String, Raw>) -> Result<String> {
+        let before: u64 = number(count.get()?.as_deref().unwrap_or("0"))?;
         let now = (before + 1).to_string();
-        self.count.set(&now)?;
+        count.set(&now)?;
         Ok(now)
+    }
+
+    fn of_a_time(&self, event: &Event<'_>, verb: &str, argument: &str) -> Result<()> {
+        let sub_key = argument.as_bytes().to_vec();
+        match verb {
+            "brief" => self.out.emit(event.key(), Self::one_more(&self.brief)?),
+            "keep" => self.fresh.insert(&sub_key, &b"kept".to_vec()),
+            "kept" => self.out.emit(event.key(), self.fresh.get(&sub_key)?.unwrap_or_else(|| b"-".to_vec())),
+            "note" => {
+                self.recent.push(&argument.to_owned())?;
+                self.out.emit(event.key(), self.recent.get()?.join(","))
+            }
+            _ => reject!("unknown command {verb}"),
+        }
     }
 
     fn listed(entries: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
@@ -115,7 +139,7 @@ impl Conformance {
             }
             "items" => self.out.emit(key, self.items.get()?.join(",")),
             "clear-items" => self.items.clear(),
-            _ => reject!("unknown command {verb}"),
+            _ => self.of_a_time(event, verb, first),
         }
     }
 

@@ -153,7 +153,7 @@ impl<A: Aggregator> AggregateHarness<A> {
     }
 
     fn transaction<T>(&mut self, call: impl FnOnce(&mut AggregateRunner<A>) -> Result<T>) -> Result<T> {
-        self.host.begin(None);
+        self.host.begin(None, crate::NO_WATERMARK, &[]);
         let outcome = call(&mut self.runner);
         if outcome.is_err() {
             self.host.roll_back();

@@ -1,6 +1,7 @@
 //! The host in memory: ordered maps for state and timers, a copy of them to roll a call back to. It holds the operator
 //! to the contract as the real host does: what would trap there panics here, which fails the test.
 
+use super::lifetimes::Lifetimes;
 use super::record::{Record, of_columns};
 use crate::column::{BatchRef, Columns, ColumnsRef, OptionalColumns, OptionalColumnsRef, push_i64, push_u32, read_i64};
 use crate::descriptor::{Descriptor, State, StateKind, StateScope};
@@ -31,8 +32,15 @@ pub struct Calls {
 /// Entries in a page of a scan: few, so that tests cross pages.
 const PAGE: usize = 3;
 
+/// A value, and what says when it is over.
+#[derive(Clone)]
+struct Stored {
+    stamp: i64,
+    value: Vec<u8>,
+}
+
 /// Values by sub-key.
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+type Entries = BTreeMap<Vec<u8>, Stored>;
 type TimerKey = (TimeDomain, i64, u32, Vec<u8>);
 
 #[derive(Clone, Default)]
@@ -54,7 +62,7 @@ struct Inner {
     /// Of the call, if it is one with events.
     input: Option<u32>,
     calls: Calls,
-    clock_ms: i64,
+    lifetimes: Lifetimes,
 }
 
 /// A host in memory.
@@ -63,17 +71,22 @@ pub(super) struct MemoryHost(RefCell<Inner>);
 
 impl MemoryHost {
     pub(super) fn declare(&self, descriptor: &Descriptor) {
-        self.0.borrow_mut().states = Some(descriptor.states.clone());
+        let inner = &mut *self.0.borrow_mut();
+        inner.states = Some(descriptor.states.clone());
+        inner.lifetimes.declare(&descriptor.states);
     }
 
     pub(super) fn broadcast(&self, input: u32) {
         self.0.borrow_mut().broadcast.insert(input);
     }
 
-    /// A call begins, with events of an input or without.
-    pub(super) fn begin(&self, input: Option<u32>) {
+    /// A call begins about these events or timers; with events of an input or without.
+    pub(super) fn begin(&self, input: Option<u32>, watermark: i64, about: &[Record]) {
         let inner = &mut *self.0.borrow_mut();
         inner.input = input;
+        let keys = about.iter().map(|record| (record.key.as_deref().unwrap_or_default(), record.time));
+        inner.lifetimes.begin(watermark, keys);
+        inner.free();
         inner.before = inner.now.clone();
     }
 
@@ -83,7 +96,15 @@ impl MemoryHost {
     }
 
     pub(super) fn set_clock(&self, now_ms: i64) {
-        self.0.borrow_mut().clock_ms = now_ms;
+        let inner = &mut *self.0.borrow_mut();
+        inner.lifetimes.clock_ms = now_ms;
+        inner.free();
+    }
+
+    pub(super) fn set_watermark(&self, watermark: i64) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.lifetimes.begin(watermark, std::iter::empty());
+        inner.free();
     }
 
     pub(super) fn calls(&self) -> Calls {
@@ -114,7 +135,7 @@ impl MemoryHost {
     /// Takes a batch of due timers: earliest first, one clock, one timer, at most one per key.
     pub(super) fn take_due(&self, watermark: i64) -> Option<Fired> {
         let inner = &mut *self.0.borrow_mut();
-        let clock_ms = inner.clock_ms;
+        let clock_ms = inner.lifetimes.clock_ms;
         let due = |(domain, time, ..): &&TimerKey| match domain {
             TimeDomain::EventTime => *time <= watermark,
             TimeDomain::ProcessingTime => *time <= clock_ms,
@@ -160,6 +181,33 @@ impl MemoryHost {
 }
 
 impl Inner {
+    /// Frees what is over.
+    fn free(&mut self) {
+        let lifetimes = &self.lifetimes;
+        for ((state, _), entries) in &mut self.now.state {
+            entries.retain(|_, stored| !lifetimes.is_over(*state, stored.stamp));
+        }
+    }
+
+    /// The value of an entry, which lasts longer where reading does that.
+    fn read(&mut self, state: u32, key: &[u8], sub: &[u8]) -> Option<Vec<u8>> {
+        let (stamp, refreshes) = (self.lifetimes.stamp(state, key), self.lifetimes.refreshes(state));
+        let stored = self.now.state.get_mut(&(state, key.to_vec()))?.get_mut(sub)?;
+        if refreshes {
+            stored.stamp = stamp;
+        }
+        Some(stored.value.clone())
+    }
+
+    fn write(&mut self, state: u32, key: &[u8], sub: Vec<u8>, value: Option<&[u8]>) {
+        let stamp = self.lifetimes.stamp(state, key);
+        let entries = self.now.state.entry((state, key.to_vec())).or_default();
+        match value {
+            Some(value) => entries.insert(sub, Stored { stamp, value: value.to_vec() }),
+            None => entries.remove(&sub),
+        };
+    }
+
     fn check(&self, state: u32, wanted: &[StateKind], call: &str) -> StateKind {
         let states = self.states.as_deref().unwrap_or_default();
         let kind = states.get(state as usize).map(|state| state.kind);
@@ -193,8 +241,7 @@ impl Host for MemoryHost {
         let mut out = OptionalColumns::default();
         for i in 0..keys.len() {
             let sub = subkeys.map_or(&[][..], |subkeys| subkeys.get(i));
-            let entries = inner.now.state.get(&(state, keys.get(i).to_vec()));
-            out.push(entries.and_then(|entries| entries.get(sub)).map(Vec::as_slice));
+            out.push(inner.read(state, keys.get(i), sub).as_deref());
         }
         out
     }
@@ -206,11 +253,7 @@ impl Host for MemoryHost {
         assert_eq!(keys.len(), values.len(), "trap: state.put needs one value per key");
         for i in 0..keys.len() {
             let sub = subkeys.map_or(&[][..], |subkeys| subkeys.get(i)).to_vec();
-            let entries = inner.now.state.entry((state, keys.get(i).to_vec())).or_default();
-            match values.get(i) {
-                Some(value) => entries.insert(sub, value.to_vec()),
-                None => entries.remove(&sub),
-            };
+            inner.write(state, keys.get(i), sub, values.get(i));
         }
     }
 
@@ -221,8 +264,7 @@ impl Host for MemoryHost {
         for i in 0..keys.len() {
             inner.now.appended += 1;
             let sub = inner.now.appended.to_be_bytes().to_vec();
-            let entries = inner.now.state.entry((state, keys.get(i).to_vec())).or_default();
-            entries.insert(sub, values.get(i).to_vec());
+            inner.write(state, keys.get(i), sub, Some(values.get(i)));
         }
     }
 
@@ -244,15 +286,16 @@ impl Host for MemoryHost {
             let Some(entries) = inner.now.state.get(&(state, range.key.clone())) else { continue };
             let after_start = |sub: &[u8]| range.start.as_deref().is_none_or(|start| start <= sub);
             let before_end = |sub: &[u8]| range.end.as_deref().is_none_or(|end| sub < end);
-            all.extend(entries.iter().filter(|(sub, _)| after_start(sub) && before_end(sub)).map(|e| (r as u32, e)));
+            let within = entries.keys().filter(|sub| after_start(sub) && before_end(sub));
+            all.extend(within.map(|sub| (r as u32, range.key.clone(), sub.clone())));
         }
         let done = cursor.and_then(|c| c.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
         let take = if limit == 0 { PAGE } else { PAGE.min(limit as usize) };
         let mut page = Page::default();
-        for (r, (sub, value)) in all.iter().skip(done).take(take) {
+        for (r, key, sub) in all.iter().skip(done).take(take) {
             push_u32(&mut page.range_of, *r);
             page.subkeys.push(if listed { &[] } else { sub });
-            page.values.push(value);
+            page.values.push(&inner.read(state, key, sub).unwrap_or_default());
         }
         if done + take < all.len() {
             page.cursor = Some(((done + take) as u64).to_le_bytes().to_vec());
@@ -301,6 +344,6 @@ impl Host for MemoryHost {
     }
 
     fn now_ms(&self) -> i64 {
-        self.0.borrow().clock_ms
+        self.0.borrow().lifetimes.clock_ms
     }
 }

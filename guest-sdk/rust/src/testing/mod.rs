@@ -22,6 +22,7 @@
 //! ```
 
 mod aggregate;
+mod lifetimes;
 mod memory;
 mod record;
 
@@ -82,7 +83,7 @@ impl<O: Operator> Harness<O> {
         let events: Vec<Record> = events.into_iter().collect();
         let columns = record::to_columns(&events);
         let watermark = self.watermark;
-        let refused = self.transaction(Some(input), |runner| runner.process(input, watermark, columns))?;
+        let refused = self.transaction(Some(input), &events, |runner| runner.process(input, watermark, columns))?;
         for rejection in refused {
             let record = events.get(rejection.index as usize).cloned().unwrap_or_default();
             self.dead_letters.push(DeadLetter { record, reason: rejection.reason });
@@ -105,9 +106,10 @@ impl<O: Operator> Harness<O> {
             return Ok(());
         }
         self.watermark = time_ms;
+        self.host.set_watermark(time_ms);
         self.fire()?;
         if self.runner.descriptor().wants.watermarks {
-            self.transaction(None, |runner| runner.on_watermark(time_ms))?;
+            self.transaction(None, &[], |runner| runner.on_watermark(time_ms))?;
         }
         Ok(())
     }
@@ -121,7 +123,7 @@ impl<O: Operator> Harness<O> {
     /// Ends the input: the last watermark, then `close`.
     pub fn end(&mut self) -> Result<()> {
         self.watermark(crate::END_OF_INPUT)?;
-        self.transaction(None, Runner::close)
+        self.transaction(None, &[], Runner::close)
     }
 
     /// Replaces the instance, as the host may do between any two calls: state and timers stay, memory does not.
@@ -136,7 +138,7 @@ impl<O: Operator> Harness<O> {
             let records = record::of_timers(keys, times);
             let batch = Fired { timer, keys: keys.clone(), times: times.clone(), domain };
             let watermark = self.watermark;
-            let refused = match self.transaction(None, |runner| runner.on_timers(batch, watermark)) {
+            let refused = match self.transaction(None, &records, |runner| runner.on_timers(batch, watermark)) {
                 Ok(refused) => refused,
                 Err(error) => {
                     self.host.give_back(&fired);
@@ -151,9 +153,14 @@ impl<O: Operator> Harness<O> {
         Ok(())
     }
 
-    /// A call is a transaction: an error drops everything it did.
-    fn transaction<T>(&mut self, input: Option<u32>, call: impl FnOnce(&mut Runner<O>) -> Result<T>) -> Result<T> {
-        self.host.begin(input);
+    /// A call about these events or timers is a transaction: an error drops everything it did.
+    fn transaction<T>(
+        &mut self,
+        input: Option<u32>,
+        about: &[Record],
+        call: impl FnOnce(&mut Runner<O>) -> Result<T>,
+    ) -> Result<T> {
+        self.host.begin(input, self.watermark, about);
         let outcome = call(&mut self.runner);
         if outcome.is_err() {
             self.host.roll_back();

@@ -1,7 +1,7 @@
 //! The arguments of `tidemill bench`: clap fills them, `cli/bench.rs` turns them into options.
 
 use clap::{Args as ClapArgs, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BenchArgs {
@@ -32,6 +32,24 @@ pub(crate) struct BenchArgs {
     /// Events per second that `sustained` offers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) rate: Option<u64>,
+    #[command(flatten)]
+    pub(crate) instances: InstancesArgs,
+}
+
+/// What a process is told that `bench languages` starts: whose instances to measure, and where the compiled component is.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InstancesArgs {
+    #[arg(long, hide = true, value_name = "LANGUAGE", requires = "cache")]
+    instances_of: Option<String>,
+    #[arg(long, hide = true, value_name = "DIR", requires = "instances_of")]
+    cache: Option<PathBuf>,
+}
+
+impl InstancesArgs {
+    /// Of which language, with which cache; `None` in a process that a user started.
+    pub(crate) fn asked(&self) -> Option<(&str, &Path)> {
+        Some((self.instances_of.as_deref()?, self.cache.as_deref()?))
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,269 +1,284 @@
-//! `tidemill bench languages`: the conformance operator of each language, and the same written natively, side by side: what
-//! an event costs, what a component weighs, how fast it starts and how much memory an instance takes. The operators run in
-//! the sandbox over state in memory, without a pipeline around them.
+//! `tidemill bench languages`: word-count, the example operator `count` of each language, and the same written natively, side
+//! by side: what an event costs, what a component weighs, how fast it starts and how much memory an instance takes. All get
+//! the same words and keep the same counts, in the sandbox over state in memory, without a pipeline around them.
 
+use super::instances;
 use crate::cli::output::{Output, number, size, table};
 use crate::cli::test::rig::{Crash, LIMITS, Rig};
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill::operator::{Context, Descriptor, Failure, Operator, OperatorFactory, Rejection, TimerBatch};
-use tidemill::state::{ColumnView, OptionalColumnView};
+use tidemill::bench::operators::native_word_count;
+use tidemill::operator::SharedFactory;
 use tidemill::wasm::{EngineOptions, WasmEngine, WasmFactory, component};
-use tidemill_storage::{Batch, EventTime, OptionalColumn};
+use tidemill_storage::{Batch, EventTime};
 
-/// Folders of guest-sdk with the operator, by language.
+/// The row of the one without a component.
+const NATIVE: &str = "native";
+
+/// The operator in each language, in examples/operators.
 const OPERATORS: [(&str, &str); 6] = [
-    ("rust", "rust/conformance"),
-    ("c", "c/conformance"),
-    ("go", "go/conformance"),
-    ("python", "python/conformance"),
-    ("javascript", "javascript/conformance"),
-    ("typescript", "javascript/conformance-typescript"),
+    ("rust", "count"),
+    ("c", "count/c"),
+    ("go", "count/go"),
+    ("python", "count/python"),
+    ("javascript", "count/javascript"),
+    ("typescript", "count/typescript"),
 ];
 
+/// The text whose words are counted: what the pipeline word-count reads.
+const TEXT: &str = include_str!("../../../../examples/pipelines/word-count/poems.txt");
 /// Events of a call.
 const BATCH: usize = 1_024;
-/// Distinct keys.
-const KEYS: usize = 1_000;
-/// Instances whose memory is measured together.
-const INSTANCES: usize = 16;
+/// Different calls; then they begin anew.
+const BATCHES: usize = 8;
+/// In turn, so that a change of the machine's load meets all languages.
+const ROUNDS: usize = 3;
+
+/// How much is measured.
+pub(super) struct Scale {
+    /// As the command line writes it.
+    pub(super) name: &'static str,
+    /// A rate is measured at least so long in each round.
+    least: Duration,
+    /// Instances whose memory is measured together.
+    pub(super) instances: usize,
+}
+
+pub(super) const FULL: Scale = Scale { name: "full", least: Duration::from_secs(2), instances: 32 };
+pub(super) const SMALL: Scale = Scale { name: "small", least: Duration::from_millis(50), instances: 4 };
 
 /// Figures of one language.
 struct Figures {
     language: &'static str,
-    component_bytes: Option<u64>,
-    compile: Option<Duration>,
-    load_cached: Option<Duration>,
+    component: Option<Component>,
+    /// A new instance, and its first call with one event.
     open: Duration,
+    /// Resident, per instance that has worked; its counts in the host's memory included.
     instance_bytes: Option<u64>,
-    forward_per_s: f64,
-    count_per_s: f64,
+    /// Medians of the rounds.
+    events_per_s: f64,
+    events_per_cpu_s: Option<f64>,
 }
 
-/// Measures all that are built; the others are named. `least` = how long each rate is measured at least.
-pub(super) fn run(least: Duration, output: &Output) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk");
-    let mut rows = vec![native(least)?];
-    for (language, folder) in OPERATORS {
-        let file = root.join(folder).join(component::BUILT_COMPONENT);
-        if !file.is_file() {
+/// What a component weighs, and how long it takes until it has answered a first event.
+struct Component {
+    bytes: u64,
+    /// In the cache, as machine code.
+    compiled_bytes: u64,
+    /// Compiled on the spot.
+    cold: Duration,
+    /// Compiled before.
+    cached: Duration,
+}
+
+/// An operator that is being measured.
+struct Subject {
+    figures: Figures,
+    rig: Rig,
+    rates: Vec<(f64, Option<f64>)>,
+}
+
+/// Measures all that are built; the others are named.
+pub(super) fn run(folder: &Path, scale: &Scale, output: &Output) -> Result<()> {
+    let batches = batches();
+    let cache = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let mut subjects = Vec::new();
+    for (language, file) in operators(folder) {
+        if file.as_ref().is_some_and(|file| !file.is_file()) {
+            let file = file.unwrap_or_default();
             output.say(&format!("{language}: skipped, {} is not built (cargo xtask guests)", file.display()));
             continue;
         }
-        output.say(&format!("measuring {language}"));
-        rows.push(guest(language, file, least).with_context(|| format!("the operator in {language}"))?);
+        output.say(&format!("starting {language}"));
+        let (cache, started) = (cache.path().join(language), || format!("count in {language}"));
+        let component =
+            file.map(|file| start_twice(language, folder, &file, &cache)).transpose().with_context(started)?;
+        let mut subject =
+            Subject::new(language, component, &factory(language, folder, &cache)?).with_context(started)?;
+        subject.figures.instance_bytes = instances::ask(language, folder, &cache, scale).with_context(started)?;
+        subjects.push(subject);
     }
-    output.data(|| rows.iter().map(json).collect(), || text(&rows))
-}
-
-fn guest(language: &'static str, file: PathBuf, least: Duration) -> Result<Figures> {
-    let cache = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let engine = || WasmEngine::new(EngineOptions { cache_dir: Some(cache.path().to_owned()) });
-    let cold = engine()?;
-    let started = Instant::now();
-    component::load(&cold, &file)?;
-    let compile = started.elapsed();
-    let warm = engine()?;
-    let started = Instant::now();
-    let loaded = component::load(&warm, &file)?;
-    let load_cached = started.elapsed();
-    if !loaded.from_cache() {
-        bail!("the compiled component was not kept: the figure would be that of a second compilation");
-    }
-    let factory = || WasmFactory::new(&warm, loaded.clone(), &serde_json::json!({}), &LIMITS, "conformance");
-
-    open(Box::new(factory()?))?; // what only the first one pays
-    let before = resident();
-    let started = Instant::now();
-    let mut instances = Vec::new();
-    for _ in 0..INSTANCES {
-        instances.push(open(Box::new(factory()?))?);
-    }
-    let opened = started.elapsed() / INSTANCES as u32;
-    for rig in &mut instances {
-        call(rig, &batch("count"))?;
-    }
-    let grown = resident().zip(before).map(|(after, before)| after.saturating_sub(before) / INSTANCES as u64);
-    drop(instances);
-
-    let (forward_per_s, count_per_s) = rates(|| open(Box::new(factory()?)), least)?;
-    let component_bytes = std::fs::metadata(&file).ok().map(|file| file.len());
-    Ok(Figures {
-        language,
-        component_bytes,
-        compile: Some(compile),
-        load_cached: Some(load_cached),
-        open: opened,
-        instance_bytes: grown,
-        forward_per_s,
-        count_per_s,
-    })
-}
-
-fn native(least: Duration) -> Result<Figures> {
-    let started = Instant::now();
-    open(Box::new(Native::new()?))?;
-    let opened = started.elapsed();
-    let (forward_per_s, count_per_s) = rates(|| open(Box::new(Native::new()?)), least)?;
-    let (component_bytes, compile, load_cached, instance_bytes) = (None, None, None, None);
-    Ok(Figures {
-        language: "native",
-        component_bytes,
-        compile,
-        load_cached,
-        open: opened,
-        instance_bytes,
-        forward_per_s,
-        count_per_s,
-    })
-}
-
-/// Events per second: each forwarded as it came; each counted by key and the count emitted.
-fn rates(make: impl Fn() -> Result<Rig>, least: Duration) -> Result<(f64, f64)> {
-    let rate = |command: &str| -> Result<f64> {
-        let (mut rig, events) = (make()?, batch(command));
-        call(&mut rig, &events)?;
-        let (started, mut calls) = (Instant::now(), 0_u64);
-        while started.elapsed() < least {
-            call(&mut rig, &events)?;
-            calls += 1;
+    for round in 1..=ROUNDS {
+        output.say(&format!("counting, round {round} of {ROUNDS}"));
+        for subject in &mut subjects {
+            let rate = rate(&mut subject.rig, &batches, scale.least);
+            subject.rates.push(rate.with_context(|| format!("count in {}", subject.figures.language))?);
         }
-        Ok(calls as f64 * BATCH as f64 / started.elapsed().as_secs_f64())
-    };
-    Ok((rate("echo")?, rate("count")?))
+    }
+    let rows: Vec<Figures> = subjects.into_iter().map(Subject::done).collect();
+    let native = rows[0].events_per_s;
+    output.data(|| rows.iter().map(|row| json(row, native)).collect(), || text(&rows, native))
 }
 
-fn open(factory: Box<dyn OperatorFactory>) -> Result<Rig> {
-    Rig::open(factory, Crash::Never).map_err(|failure| anyhow!("it does not open: {failure:?}"))
+/// The native one, and the component of each language.
+fn operators(folder: &Path) -> impl Iterator<Item = (&'static str, Option<PathBuf>)> {
+    let file = |name: &str| Some(folder.join(name).join(component::BUILT_COMPONENT));
+    [(NATIVE, None)].into_iter().chain(OPERATORS.map(|(language, name)| (language, file(name))))
+}
+
+/// The operator of a language, its component compiled or from the cache.
+pub(super) fn factory(language: &str, folder: &Path, cache: &Path) -> Result<SharedFactory> {
+    let Some((_, file)) = operators(folder).find(|(name, _)| *name == language) else {
+        bail!("no operator in {language}");
+    };
+    let Some(file) = file else { return Ok(native_word_count()) };
+    let engine = WasmEngine::new(EngineOptions { cache_dir: Some(cache.to_owned()) })?;
+    let loaded = component::load(&engine, &file)?;
+    Ok(Arc::new(WasmFactory::new(&engine, loaded, &serde_json::json!({}), &LIMITS, "count")?))
+}
+
+/// Starts an operator with nothing in the cache, and again.
+fn start_twice(language: &str, folder: &Path, file: &Path, cache: &Path) -> Result<Component> {
+    let first = one_event();
+    let start = || -> Result<Duration> {
+        let started = Instant::now();
+        call(&mut open(&factory(language, folder, cache)?)?, &first)?;
+        Ok(started.elapsed())
+    };
+    let cold = start()?;
+    let compiled_bytes = bytes_in(cache);
+    if compiled_bytes == 0 {
+        bail!("the compiled component was not kept: a second start would compile it again");
+    }
+    let bytes = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    Ok(Component { bytes, compiled_bytes, cold, cached: start()? })
+}
+
+impl Subject {
+    fn new(language: &'static str, component: Option<Component>, factory: &SharedFactory) -> Result<Subject> {
+        let first = one_event();
+        let started = Instant::now();
+        let mut rig = open(factory)?;
+        call(&mut rig, &first)?;
+        let (open, instance_bytes, events_per_s, events_per_cpu_s) = (started.elapsed(), None, 0.0, None);
+        let figures = Figures { language, component, open, instance_bytes, events_per_s, events_per_cpu_s };
+        Ok(Subject { figures, rig, rates: Vec::new() })
+    }
+
+    fn done(self) -> Figures {
+        let median = |mut rates: Vec<f64>| {
+            rates.sort_by(f64::total_cmp);
+            rates.get(rates.len() / 2).copied()
+        };
+        let events_per_s = median(self.rates.iter().map(|rate| rate.0).collect()).unwrap_or_default();
+        let events_per_cpu_s = median(self.rates.iter().filter_map(|rate| rate.1).collect());
+        Figures { events_per_s, events_per_cpu_s, ..self.figures }
+    }
+}
+
+/// Events per second, and per second of this thread's CPU where the system tells.
+fn rate(rig: &mut Rig, batches: &[Batch], least: Duration) -> Result<(f64, Option<f64>)> {
+    let (started, cpu_before, mut events) = (Instant::now(), cpu(), 0);
+    while started.elapsed() < least {
+        events += work(rig, batches)?;
+    }
+    let cpu = cpu().zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
+    let per = |time: Duration| events as f64 / time.as_secs_f64();
+    Ok((per(started.elapsed()), cpu.filter(|cpu| !cpu.is_zero()).map(per)))
+}
+
+/// Every call once; how many events that were.
+pub(super) fn work(rig: &mut Rig, batches: &[Batch]) -> Result<usize> {
+    batches.iter().try_for_each(|events| call(rig, events))?;
+    Ok(batches.iter().map(Batch::len).sum())
+}
+
+pub(super) fn open(factory: &SharedFactory) -> Result<Rig> {
+    Rig::open(factory.clone(), Crash::Never).map_err(|failure| anyhow!("it does not open: {failure:?}"))
 }
 
 /// One call, whose output must be as many events as went in.
 fn call(rig: &mut Rig, events: &Batch) -> Result<()> {
-    rig.events_counted(0, events).map_err(|failure| anyhow!("a call failed: {failure:?}")).and_then(|out| match out {
-        BATCH => Ok(()),
-        out => bail!("{BATCH} events went in and {out} came out"),
-    })
+    let out = rig.events_counted(0, events).map_err(|failure| anyhow!("a call failed: {failure:?}"))?;
+    if out != events.len() {
+        bail!("{} events went in and {out} came out", events.len());
+    }
+    Ok(())
 }
 
-fn batch(command: &str) -> Batch {
+/// What split-words makes of the text, over and over: an event per word, keyed by the word.
+pub(super) fn batches() -> Vec<Batch> {
+    let words = TEXT.split(|c: char| !c.is_alphanumeric() && c != '\'');
+    let words: Vec<String> = words.map(|word| word.trim_matches('\'').to_lowercase()).collect();
+    let mut words = words.iter().filter(|word| !word.is_empty()).cycle();
+    let mut batch = || {
+        let mut batch = Batch::default();
+        for (time, word) in (0..).zip(words.by_ref().take(BATCH)) {
+            batch.push(EventTime(time), Some(word.as_bytes()), Some(&[]));
+        }
+        batch
+    };
+    (0..BATCHES).map(|_| batch()).collect()
+}
+
+fn one_event() -> Batch {
     let mut batch = Batch::default();
-    for i in 0..BATCH {
-        // Spread, the same in each run.
-        let key = format!("key-{}", i * 7_919 % KEYS);
-        batch.push(EventTime(i as i64), Some(key.as_bytes()), Some(command.as_bytes()));
-    }
+    batch.push(EventTime(0), Some(b"tide"), Some(&[]));
     batch
 }
 
-/// This process's memory, bytes; where the system tells.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+/// The CPU time of this thread; where the system tells.
+fn cpu() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// The two commands, without a guest: what the host itself needs for them.
-struct Native {
-    descriptor: Descriptor,
+fn bytes_in(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
 }
 
-impl Native {
-    fn new() -> Result<Native> {
-        let states = serde_json::json!([{ "name": "count", "kind": "value" }]);
-        let inputs = serde_json::json!([{ "name": "events" }]);
-        let descriptor = serde_json::json!({ "descriptor": 1, "name": "native", "inputs": inputs, "states": states });
-        let descriptor = serde_json::from_value(descriptor).context("the native operator's descriptor")?;
-        Ok(Native { descriptor })
-    }
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
-impl OperatorFactory for Native {
-    fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
-    }
-
-    fn create(&self, _context: &mut Context) -> Result<Box<dyn Operator>, Failure> {
-        Ok(Box::new(NativeCount))
-    }
-}
-
-struct NativeCount;
-
-impl Operator for NativeCount {
-    fn process(
-        &mut self,
-        _input: u32,
-        _watermark: EventTime,
-        events: &Batch,
-        context: &mut Context,
-    ) -> Result<Vec<Rejection>, Failure> {
-        let bug = |error: tidemill::state::StateError| Failure::Bug(error.to_string());
-        let mut out = Batch::default();
-        let mut found = OptionalColumn::default();
-        for i in 0..events.len() {
-            let (time, key, value) = (EventTime(events.timestamps[i]), events.keys.get(i), events.values.get(i));
-            if value != Some(b"count") {
-                out.push(time, key, value);
-                continue;
-            }
-            let key = key.unwrap_or_default();
-            let ends = [key.len() as u32];
-            let keys = ColumnView { data: key, ends: &ends };
-            context.state.get(0, keys, None, &mut found).map_err(bug)?;
-            let before = found.get(0).and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
-            let now = (before.unwrap_or(0) + 1).to_string();
-            let ends = [now.len() as u32];
-            let values = OptionalColumnView { data: now.as_bytes(), ends: &ends, present: &[] };
-            context.state.put(0, keys, None, values).map_err(bug)?;
-            out.push(time, Some(key), Some(now.as_bytes()));
-        }
-        context.output.push((0, out));
-        Ok(Vec::new())
-    }
-
-    fn on_timers(&mut self, _: &TimerBatch, _: EventTime, _: &mut Context) -> Result<Vec<Rejection>, Failure> {
-        Ok(Vec::new())
-    }
-
-    fn on_watermark(&mut self, _: EventTime, _: &mut Context) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn close(&mut self, _: &mut Context) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-fn json(row: &Figures) -> serde_json::Value {
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+fn json(row: &Figures, native: f64) -> serde_json::Value {
+    let of_component = |what: fn(&Component) -> serde_json::Value| row.component.as_ref().map(what);
     serde_json::json!({
         "language": row.language,
-        "component_bytes": row.component_bytes,
-        "compile_ms": row.compile.map(ms),
-        "load_cached_ms": row.load_cached.map(ms),
+        "component_bytes": of_component(|component| component.bytes.into()),
+        "compiled_bytes": of_component(|component| component.compiled_bytes.into()),
+        "cold_start_ms": of_component(|component| ms(component.cold).into()),
+        "cached_start_ms": of_component(|component| ms(component.cached).into()),
         "open_ms": ms(row.open),
         "instance_bytes": row.instance_bytes,
-        "forward_events_per_s": row.forward_per_s,
-        "count_events_per_s": row.count_per_s,
+        "events_per_s": row.events_per_s,
+        "events_per_cpu_s": row.events_per_cpu_s,
+        "against_native": row.events_per_s / native,
     })
 }
 
-fn text(rows: &[Figures]) -> String {
-    let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+fn text(rows: &[Figures], native: f64) -> String {
+    let time = |time: Duration| format!("{:.1} ms", ms(time));
+    let of_component =
+        |row: &Figures, what: &dyn Fn(&Component) -> String| row.component.as_ref().map_or("-".into(), what);
     let row = |row: &Figures| {
         [
             row.language.to_owned(),
-            or_none(row.component_bytes.map(size)),
-            or_none(row.compile.map(ms)),
-            or_none(row.load_cached.map(ms)),
-            ms(row.open),
-            or_none(row.instance_bytes.map(size)),
-            number(row.forward_per_s as u64),
-            number(row.count_per_s as u64),
+            of_component(row, &|component| size(component.bytes)),
+            of_component(row, &|component| size(component.compiled_bytes)),
+            of_component(row, &|component| time(component.cold)),
+            of_component(row, &|component| time(component.cached)),
+            time(row.open),
+            row.instance_bytes.map_or("-".into(), size),
+            number(row.events_per_s as u64),
+            row.events_per_cpu_s.map_or("-".into(), |rate| number(rate as u64)),
+            format!("{:.2}x", row.events_per_s / native),
         ]
     };
-    let head = ["language", "component", "compile", "from cache", "open", "per instance", "forward/s", "count/s"];
+    let head = [
+        "language",
+        "component",
+        "compiled",
+        "cold start",
+        "cached start",
+        "open",
+        "per instance",
+        "events/s",
+        "events/CPU s",
+        "of native",
+    ];
     table(head, rows.iter().map(row))
 }

@@ -1,6 +1,7 @@
 //! `tidemill bench`: runs the standing workloads of `tidemill::bench` and prints a line for each case as it is done, as text
 //! or as a JSON object.
 
+mod instances;
 mod languages;
 
 use super::args::{BenchArgs, CheckpointCommand, DataCommand, DataDir, PipelineArg, Scale};
@@ -11,7 +12,6 @@ use anyhow::{Context, Result};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tidemill::bench::{self, BenchError, Committed, Figure, Line, Options, Program, Unit, WORKLOADS, Workload};
 
 /// Not among the standing workloads: it runs when it is named.
@@ -30,9 +30,16 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<()> {
         return output.data(json, || table(["workload", "what it measures"], rows()));
     }
     if args.names == [LANGUAGES] {
+        let scale = match args.scale {
+            Scale::Small => languages::SMALL,
+            Scale::Full => languages::FULL,
+        };
+        let folder = components(args.components.as_deref())?;
+        if let Some((language, cache)) = args.instances.asked() {
+            return instances::run(language, &folder, cache, &scale, output);
+        }
         warn_of_development_build(output);
-        let least = if matches!(args.scale, Scale::Small) { 100 } else { 3_000 };
-        return languages::run(Duration::from_millis(least), output);
+        return languages::run(&folder, &scale, output);
     }
     let workloads = Workload::select(&args.names)?;
     let bytes = |gigabytes: f64| (gigabytes * 1e9) as u64;

@@ -42,6 +42,7 @@ fn carried(language: Language) -> Files {
             "tidemill/list_state.py",
             "tidemill/log.py",
             "tidemill/map_state.py",
+            "tidemill/memory_host.py",
             "tidemill/metrics.py",
             "tidemill/operator.py",
             "tidemill/output.py",
@@ -50,6 +51,7 @@ fn carried(language: Language) -> Files {
             "tidemill/state.py",
             "tidemill/testing.py",
             "tidemill/timers.py",
+            "tidemill/ttl.py",
         ],
         Language::JavaScript | Language::TypeScript => files![
             "javascript":
@@ -80,6 +82,7 @@ fn carried(language: Language) -> Files {
             "src/runner.js",
             "src/testing.js",
             "src/timers.js",
+            "src/ttl.js",
             "src/value.js",
             "testing.d.ts",
         ],
@@ -100,6 +103,7 @@ fn carried(language: Language) -> Files {
             "internal/guest/headers.go",
             "internal/guest/keys.go",
             "internal/guest/metric.go",
+            "internal/guest/ttl.go",
             "internal/host/arena.go",
             "internal/host/columns.go",
             "internal/host/native.go",
@@ -209,8 +213,9 @@ mod tests {
     use super::*;
 
     /// Of guest-sdk/LANGUAGE, what is not for a project: tests, the template, the conformance operator, tools' droppings.
-    const APART: [&str; 10] = [
+    const APART: [&str; 11] = [
         "template",
+        "template-aggregator",
         "tests",
         "test",
         "conformance",

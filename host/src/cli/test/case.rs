@@ -5,8 +5,11 @@
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::path::Path;
+use tidemill::config::builtin::WindowSpec;
+use tidemill::config::parse;
 
 /// A file of cases.
 #[derive(Debug, Deserialize)]
@@ -23,6 +26,12 @@ pub(super) struct Case {
     /// The operator's configuration.
     #[serde(default)]
     pub(super) config: BTreeMap<String, toml::Value>,
+    /// Whether there is a `window`; what it says is read as in a pipeline file.
+    #[serde(rename = "window")]
+    has_window: Option<IgnoredAny>,
+    /// The windows that an aggregate is tried over.
+    #[serde(skip)]
+    pub(super) window: Option<WindowSpec>,
     /// Inputs whose edge is `broadcast`: their events may write broadcast state.
     #[serde(default)]
     pub(super) broadcast: Vec<String>,
@@ -156,7 +165,7 @@ impl Bytes {
             Bytes::Json(json) => Ok(json.json.to_string().into_bytes()),
             Bytes::Hex(Hex { hex }) => {
                 let digits: Vec<u8> = hex.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-                if digits.len() % 2 != 0 || !digits.iter().all(u8::is_ascii_hexdigit) {
+                if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
                     bail!("hex = {hex:?}: write pairs of hexadecimal digits");
                 }
                 let value = |digit: u8| (digit as char).to_digit(16).unwrap_or_default() as u8;
@@ -177,36 +186,39 @@ impl Bytes {
 /// Reads a file of cases and checks what can be checked without the operator.
 pub(super) fn read(file: &Path) -> Result<Vec<Case>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    parse(&text).with_context(|| file.display().to_string())
+    parse_cases(&file.display().to_string(), &text)
 }
 
-fn parse(text: &str) -> Result<Vec<Case>> {
-    let file: File = toml::from_str(text)?;
-    for case in &file.case {
-        for (i, step) in case.step.iter().enumerate() {
-            let things =
-                [step.events.is_some(), step.watermark.is_some(), step.time.is_some(), step.replace, step.close];
-            if things.iter().filter(|thing| **thing).count() != 1 {
-                bail!(
-                    "case {:?}, step {}: a step has one of events, watermark, time, replace = true, close = true",
-                    case.name,
-                    i + 1
-                );
-            }
-            if step.input.is_some() && step.events.is_none() {
-                bail!("case {:?}, step {}: input goes with events", case.name, i + 1);
-            }
-            if let Some(Time::Word(word)) = step.watermark.as_ref().filter(|at| !matches!(at, Time::Ms(_)))
-                && word != "end"
-            {
-                bail!("case {:?}, step {}: watermark {word:?}: write ms, or \"end\"", case.name, i + 1);
-            }
+/// `name` is what errors call the text.
+fn parse_cases(name: &str, text: &str) -> Result<Vec<Case>> {
+    let file: File = toml::from_str(text).with_context(|| name.to_owned())?;
+    let mut cases = file.case;
+    for (i, case) in cases.iter_mut().enumerate() {
+        check(case).with_context(|| format!("{name}: case {:?}", case.name))?;
+        if case.has_window.is_some() {
+            case.window = Some(parse::window_of_component(name, text, &["case", &i.to_string(), "window"])?);
         }
-        bytes_of(case)
-            .try_for_each(|bytes| bytes.bytes().map(drop))
-            .with_context(|| format!("case {:?}", case.name))?;
     }
-    Ok(file.case)
+    Ok(cases)
+}
+
+/// What can be said against it without the operator.
+fn check(case: &Case) -> Result<()> {
+    for (i, step) in case.step.iter().enumerate() {
+        let things = [step.events.is_some(), step.watermark.is_some(), step.time.is_some(), step.replace, step.close];
+        if things.iter().filter(|thing| **thing).count() != 1 {
+            bail!("step {}: a step has one of events, watermark, time, replace = true, close = true", i + 1);
+        }
+        if step.input.is_some() && step.events.is_none() {
+            bail!("step {}: input goes with events", i + 1);
+        }
+        if let Some(Time::Word(word)) = step.watermark.as_ref().filter(|at| !matches!(at, Time::Ms(_)))
+            && word != "end"
+        {
+            bail!("step {}: watermark {word:?}: write ms, or \"end\"", i + 1);
+        }
+    }
+    bytes_of(case).try_for_each(|bytes| bytes.bytes().map(drop))
 }
 
 /// Every byte string of a case.
@@ -243,7 +255,7 @@ mod tests {
             state.s = [{ key = "a", value = "1" }]
             failure = { retry = 5 }
         "#;
-        let case = parse(text).unwrap().remove(0);
+        let case = parse_cases("cases", text).unwrap().remove(0);
         let event = &case.step[0].events.as_ref().unwrap()[0];
         assert_eq!(event.value.as_ref().unwrap().bytes().unwrap(), br#"{"b":[1,2.5]}"#);
         assert!(event.value.as_ref().unwrap().fits(br#" { "b" : [1, 2.5] } "#));
@@ -253,11 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn the_case_in_the_documents_is_read() {
+    fn the_cases_in_the_documents_are_read() {
         let text = include_str!("../../../../docs/operator-projects.md");
-        let block = text.split("```toml\n").find(|block| block.starts_with("[[case]]")).unwrap();
-        let cases = parse(block.split("```").next().unwrap()).unwrap();
-        assert_eq!((cases.len(), cases[0].step.len()), (1, 5));
+        let blocks = text.split("```toml\n").filter(|block| block.starts_with("[[case]]"));
+        let cases = blocks.map(|block| parse_cases("docs", block.split("```").next().unwrap()).unwrap());
+        let cases: Vec<Case> = cases.flatten().collect();
+        let steps: Vec<(usize, bool)> = cases.iter().map(|case| (case.step.len(), case.window.is_some())).collect();
+        assert_eq!(steps, [(5, false), (4, true)]);
     }
 
     #[test]
@@ -270,7 +284,7 @@ mod tests {
             ("[[case]]\nname = 'x'\nstep = [{ events = [{ key = { hex = '0' } }] }]", "pairs of hexadecimal digits"),
             ("[[case]]\nname = 'x'\nexpects = {}", "unknown field `expects`"),
         ] {
-            let error = format!("{:#}", parse(text).unwrap_err());
+            let error = format!("{:#}", parse_cases("cases", text).unwrap_err());
             assert!(error.contains(word), "{text}: {error}");
         }
     }

@@ -11,8 +11,8 @@ use tidemill::operator::{Descriptor, Failure};
 const LINES_MAX: usize = 2_000;
 
 /// What is wrong with an outcome; nothing when it is as expected.
-pub(super) fn judge(case: &Case, outcome: &Outcome, descriptor: &Descriptor) -> Vec<String> {
-    let mut problems = Vec::new();
+pub(super) fn judge(case: &Case, outcome: &Outcome) -> Vec<String> {
+    let (mut problems, descriptor) = (Vec::new(), &outcome.descriptor);
     failure(case, outcome, &mut problems);
     output(case, outcome, descriptor, &mut problems);
     let refused = |expected: &super::case::DeadLetter, got: &Refused| {

@@ -34,17 +34,12 @@ struct Verdict {
 
 pub(crate) fn run(args: &TestArgs, output: &Output) -> Result<()> {
     let folder = &args.project;
-    if Project::read(folder)?.world == World::Aggregator {
-        bail!(
-            "{} is a window aggregate, and cases are for world processor: test it with its SDK's harness",
-            folder.display()
-        );
-    }
+    let world = Project::read(folder)?.world;
     let files = files(folder)?;
     if !args.no_build {
         build::build(folder, false, output)?;
     }
-    let subject = load(folder)?;
+    let subject = load(folder, world)?;
     let mut verdicts = Vec::new();
     for file in files {
         for case in case::read(&file)? {
@@ -82,27 +77,30 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn load(folder: &Path) -> Result<Subject> {
+fn load(folder: &Path, world: World) -> Result<Subject> {
     let cache = folder.join(sdk::GENERATED).join("cache");
     let engine = WasmEngine::new(EngineOptions { cache_dir: Some(cache) })?;
     let component = component::load(&engine, &folder.join(BUILT_COMPONENT))?;
-    Ok(Subject { engine, component })
+    Ok(Subject { engine, component, world })
 }
 
 fn try_case(subject: &Subject, file: &Path, case: &case::Case, crash: bool) -> Result<Verdict> {
     let in_file = || file.display().to_string();
     let straight = subject.run(case).with_context(in_file)?;
-    let mut problems = judge::judge(case, &straight, subject.descriptor());
+    let mut problems = judge::judge(case, &straight);
     let mut crashes = 0;
     if crash && problems.is_empty() {
         let (runs, different) = subject.crash(case, &straight).with_context(in_file)?;
         crashes = runs;
         if let Some((place, outcome)) = different {
             problems.push(format!("not the same again, {place}"));
-            let also = judge::judge(case, &outcome, subject.descriptor());
+            let also = judge::judge(case, &outcome);
             if also.is_empty() {
-                problems
-                    .push("what differs is nothing that the case compares: give it output, state and timers".into());
+                let more = match subject.world {
+                    World::Processor => "output, state and timers",
+                    World::Aggregator => "output",
+                };
+                problems.push(format!("what differs is nothing that the case compares: give it {more}"));
             }
             problems.extend(also);
         }

@@ -7,9 +7,9 @@
 use tidemill::config::pipeline::Limits;
 use tidemill::dataflow::timer_service::TimerService;
 use tidemill::operator::{
-    Context, Failure, LogLevel, MetricOp, Operator, OperatorFactory, Rejection, Subtask, TimeDomain, TimerBatch,
+    Context, Failure, LogLevel, MetricOp, Operator, Rejection, SharedFactory, Subtask, TimeDomain, TimerBatch,
 };
-use tidemill::state::KeyedState;
+use tidemill::state::{KeyedState, ttl};
 use tidemill_storage::state::Memory;
 use tidemill_storage::{Batch, Epoch, EventTime};
 
@@ -76,7 +76,7 @@ pub(crate) struct Done {
 
 /// An operator's only subtask.
 pub(crate) struct Rig {
-    factory: Box<dyn OperatorFactory>,
+    factory: SharedFactory,
     operator: Box<dyn Operator>,
     context: Context,
     timers: TimerService,
@@ -96,7 +96,7 @@ enum Call<'a> {
 
 impl Rig {
     /// With an opened instance and empty state.
-    pub(crate) fn open(factory: Box<dyn OperatorFactory>, crash: Crash) -> Result<Rig, Failure> {
+    pub(crate) fn open(factory: SharedFactory, crash: Crash) -> Result<Rig, Failure> {
         let groups = tidemill_storage::hash::key_group_range(0, 1, MAX_PARALLELISM);
         let kinds = factory.descriptor().states.iter().map(|state| state.kind).collect();
         let memory = Memory::new(groups.clone(), MAX_PARALLELISM);
@@ -134,11 +134,7 @@ impl Rig {
         let result = self.make(&Call::Events(input, batch));
         self.context.log.clear();
         self.context.metrics.clear();
-        let committed = result.and_then(|_| {
-            let committed = self.timers.commit_call(&mut self.context);
-            committed.map_err(|e| Failure::Trap { message: e.to_string(), backtrace: String::new() })
-        });
-        if let Err(failure) = committed {
+        if let Err(failure) = result.and_then(|_| self.commit()) {
             self.timers.roll_back_call(&mut self.context);
             return Err(failure);
         }
@@ -173,7 +169,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Everything stored, sorted. Ends the epoch: what was written becomes committed.
+    /// Everything stored, sorted, what is over and not freed yet with it. Ends the epoch: what was written becomes committed.
     pub(crate) fn state(&mut self) -> Vec<Entry> {
         self.context.state.seal_epoch(Epoch(1));
         self.context.state.epoch_committed(Epoch(1));
@@ -195,7 +191,8 @@ impl Rig {
     /// The timers that wait, sorted. After [`Rig::state`]: they are read from what is committed.
     pub(crate) fn waiting(&self) -> Vec<Waiting> {
         let timers = self.context.state.timers().filter_map(Result::ok); // in memory, so never damaged
-        let mut waiting: Vec<Waiting> = timers
+        let own = timers.filter(|timer| timer.timer < ttl::TIMERS);
+        let mut waiting: Vec<Waiting> = own
             .map(|timer| Waiting {
                 domain: timer.domain,
                 timer: timer.timer,
@@ -225,11 +222,7 @@ impl Rig {
         }
         let result = self.make(call);
         self.take_log();
-        match result.and_then(|rejections| {
-            let committed = self.timers.commit_call(&mut self.context);
-            committed.map_err(|e| Failure::Trap { message: e.to_string(), backtrace: String::new() })?;
-            Ok(rejections)
-        }) {
+        match result.and_then(|rejections| self.commit().map(|()| rejections)) {
             Ok(rejections) => {
                 self.keep(call, &rejections);
                 Ok(())
@@ -246,16 +239,29 @@ impl Rig {
 
     fn make(&mut self, call: &Call<'_>) -> Result<Vec<Rejection>, Failure> {
         let (operator, context, watermark) = (&mut self.operator, &mut self.context, self.watermark);
+        begin(call, watermark, context);
         context.state.begin_input(match call {
             Call::Events(input, _) => Some(*input),
             _ => None,
         });
         match call {
             Call::Events(input, batch) => operator.process(*input, watermark, batch, context),
+            // What has outlived its time is freed; the operator is not asked.
+            Call::Timers(fired) if fired.timer >= ttl::TIMERS => {
+                let freed = context.state.expire(fired.timer, &fired.keys, &fired.times);
+                freed.map(|()| Vec::new()).map_err(|e| Failure::Bug(e.to_string()))
+            }
             Call::Timers(fired) => operator.on_timers(fired, watermark, context),
             Call::Watermark => operator.on_watermark(watermark, context).map(|()| Vec::new()),
             Call::Close => operator.close(context).map(|()| Vec::new()),
         }
+    }
+
+    /// Keeps what a call did to state and timers.
+    fn commit(&mut self) -> Result<(), Failure> {
+        self.context.timers.extend(self.context.state.take_expiry_timers());
+        let committed = self.timers.commit_call(&mut self.context);
+        committed.map_err(|e| Failure::Trap { message: e.to_string(), backtrace: String::new() })
     }
 
     fn keep(&mut self, call: &Call<'_>, rejections: &[Rejection]) {
@@ -276,6 +282,21 @@ impl Rig {
 
     fn take_log(&mut self) {
         self.done.log.append(&mut self.context.log);
+    }
+}
+
+/// Tells keyed state what stamps the writes of a call, where states have a time to live.
+fn begin(call: &Call<'_>, watermark: EventTime, context: &mut Context) {
+    let now_ms = context.now_ms;
+    match call {
+        Call::Events(_, events) => {
+            let keys = events.keys.iter().map(Option::unwrap_or_default);
+            context.state.begin_call(watermark, now_ms, keys.zip(events.timestamps.iter().copied()));
+        }
+        Call::Timers(fired) => {
+            context.state.begin_call(watermark, now_ms, fired.keys.iter().zip(fired.times.iter().copied()));
+        }
+        Call::Watermark | Call::Close => context.state.begin_call(watermark, now_ms, std::iter::empty()),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use super::case::{Case, Event, Step, Time};
 use super::rig::{Crash, Done, Emitted, Entry, LIMITS, Rig, Waiting};
+use crate::cli::project::World;
 use anyhow::{Context, Result, bail};
-use tidemill::operator::{Descriptor, Failure};
-use tidemill::wasm::{LoadedComponent, WasmEngine, WasmFactory};
+use std::sync::Arc;
+use tidemill::operator::builtin::window;
+use tidemill::operator::{Descriptor, Failure, SharedFactory};
+use tidemill::wasm::{LoadedComponent, WasmAggregates, WasmEngine, WasmFactory};
 use tidemill_storage::{Batch, EventTime, headers};
 
 /// The most calls of a case that are broken off one at a time; with more of them, as many are picked evenly.
@@ -14,6 +17,7 @@ const CRASHES_MAX: usize = 64;
 pub(super) struct Subject {
     pub(super) engine: WasmEngine,
     pub(super) component: LoadedComponent,
+    pub(super) world: World,
 }
 
 /// What a case did.
@@ -24,14 +28,12 @@ pub(super) struct Outcome {
     pub(super) waiting: Vec<Waiting>,
     /// Of which step, counted from 1 (0 = opening), and how.
     pub(super) failure: Option<(usize, Failure)>,
+    /// Of the operator that ran: of an aggregate, that of the window operator over it.
+    pub(super) descriptor: Descriptor,
     calls: usize,
 }
 
 impl Subject {
-    pub(super) fn descriptor(&self) -> &Descriptor {
-        self.component.descriptor()
-    }
-
     /// Runs a case without interruption.
     pub(super) fn run(&self, case: &Case) -> Result<Outcome> {
         self.run_with(case, Crash::Never)
@@ -58,20 +60,20 @@ impl Subject {
     }
 
     fn run_with(&self, case: &Case, crash: Crash) -> Result<Outcome> {
-        let config = serde_json::to_value(&case.config).context("config is no JSON")?;
-        let factory =
-            WasmFactory::new(&self.engine, self.component.clone(), &config, &LIMITS, &self.descriptor().name)?;
-        let mut rig = match Rig::open(Box::new(factory), crash) {
+        let factory = self.factory(case).with_context(|| format!("case {:?}", case.name))?;
+        let descriptor = factory.descriptor().clone();
+        let mut rig = match Rig::open(factory, crash) {
             Ok(rig) => rig,
             Err(failure) => {
                 let (done, state, waiting) = (Done::default(), Vec::new(), Vec::new());
-                return Ok(Outcome { done, state, waiting, failure: Some((0, failure)), calls: 0 });
+                return Ok(Outcome { done, state, waiting, failure: Some((0, failure)), descriptor, calls: 0 });
             }
         };
         if !case.broadcast.is_empty() {
-            let mut inputs = vec![false; self.descriptor().inputs.len()];
+            let mut inputs = vec![false; descriptor.inputs.len()];
             for name in &case.broadcast {
-                let input = self.input(Some(name)).with_context(|| format!("case {:?}, broadcast", case.name))?;
+                let input =
+                    input(Some(name), &descriptor).with_context(|| format!("case {:?}, broadcast", case.name))?;
                 inputs[input as usize] = true;
             }
             rig.broadcast(inputs);
@@ -79,39 +81,59 @@ impl Subject {
         let mut failure = None;
         for (i, step) in case.step.iter().enumerate() {
             if let Err(why) =
-                self.step(&mut rig, step).with_context(|| format!("case {:?}, step {}", case.name, i + 1))?
+                step_of(&mut rig, step, &descriptor).with_context(|| format!("case {:?}, step {}", case.name, i + 1))?
             {
                 failure = Some((i + 1, why));
                 break;
             }
         }
         let (state, waiting) = (rig.state(), rig.waiting());
-        Ok(Outcome { done: std::mem::take(&mut rig.done), state, waiting, failure, calls: rig.calls() })
+        Ok(Outcome { done: std::mem::take(&mut rig.done), state, waiting, failure, descriptor, calls: rig.calls() })
     }
 
-    fn step(&self, rig: &mut Rig, step: &Step) -> Result<Result<(), Failure>> {
-        if let Some(events) = &step.events {
-            let input = self.input(step.input.as_deref())?;
-            return Ok(rig.events(input, &batch(events)?));
-        }
-        Ok(match (&step.watermark, step.time) {
-            (Some(Time::Ms(ms)), _) => rig.watermark(EventTime(*ms)),
-            (Some(Time::Word(_)), _) => rig.watermark(EventTime::MAX),
-            (None, Some(ms)) => rig.time(ms),
-            (None, None) if step.replace => rig.replace(),
-            (None, None) => rig.close(),
-        })
-    }
-
-    fn input(&self, name: Option<&str>) -> Result<u32> {
-        let inputs = &self.descriptor().inputs;
-        let Some(name) = name else { return Ok(0) };
-        match inputs.iter().position(|input| input.name == name) {
-            Some(index) => Ok(index as u32),
-            None => {
-                let names: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
-                bail!("the operator has no input {name:?}: it has {}", names.join(", "))
+    /// The operator that a case is about: the component itself, or the window operator of the case over it.
+    fn factory(&self, case: &Case) -> Result<SharedFactory> {
+        let config = serde_json::to_value(&case.config).context("config is no JSON")?;
+        let (engine, component, name) = (&self.engine, self.component.clone(), &self.component.descriptor().name);
+        match (self.world, &case.window) {
+            (World::Processor, None) => Ok(Arc::new(WasmFactory::new(engine, component, &config, &LIMITS, name)?)),
+            (World::Processor, Some(_)) => bail!("window is for components of world aggregator: remove it"),
+            (World::Aggregator, None) => {
+                bail!("an aggregate needs windows: write window = {{ tumbling = \"10s\" }}, as in a pipeline file")
             }
+            (World::Aggregator, Some(windows)) => {
+                if !case.expect.state.is_empty() || case.expect.timers.is_some() {
+                    bail!("state and timers of windows are the host's: expect output, port results (and late)");
+                }
+                let aggregates = WasmAggregates::new(engine, component, &config, &LIMITS, name)?;
+                window::factory_over(windows, Arc::new(aggregates)).map_err(anyhow::Error::msg)
+            }
+        }
+    }
+}
+
+fn step_of(rig: &mut Rig, step: &Step, descriptor: &Descriptor) -> Result<Result<(), Failure>> {
+    if let Some(events) = &step.events {
+        let input = input(step.input.as_deref(), descriptor)?;
+        return Ok(rig.events(input, &batch(events)?));
+    }
+    Ok(match (&step.watermark, step.time) {
+        (Some(Time::Ms(ms)), _) => rig.watermark(EventTime(*ms)),
+        (Some(Time::Word(_)), _) => rig.watermark(EventTime::MAX),
+        (None, Some(ms)) => rig.time(ms),
+        (None, None) if step.replace => rig.replace(),
+        (None, None) => rig.close(),
+    })
+}
+
+fn input(name: Option<&str>, descriptor: &Descriptor) -> Result<u32> {
+    let inputs = &descriptor.inputs;
+    let Some(name) = name else { return Ok(0) };
+    match inputs.iter().position(|input| input.name == name) {
+        Some(index) => Ok(index as u32),
+        None => {
+            let names: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
+            bail!("the operator has no input {name:?}: it has {}", names.join(", "))
         }
     }
 }

@@ -6,7 +6,8 @@ mod operator;
 mod sink;
 mod source;
 
-use super::document::{Document, Origin, Source};
+use super::builtin::WindowSpec;
+use super::document::{Document, Origin, Source, Value};
 use super::error::ConfigError;
 use super::overrides;
 use super::pipeline::{Pipeline, PortRef, Restart};
@@ -40,6 +41,23 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Pipeline, ConfigError>
         override_parallelism(&mut pipeline, parallelism)?;
     }
     Ok(pipeline)
+}
+
+/// The `window` beside a component, from another TOML text than a pipeline file; `path` leads to it by keys, and in arrays by
+/// numbers. `file` is what errors call the text. `tidemill test` reads the windows of its cases so.
+pub fn window_of_component(file: &str, text: &str, path: &[&str]) -> Result<WindowSpec, ConfigError> {
+    let document = Document::parse(file.to_owned(), text.to_owned())?;
+    let mut node = &document.root;
+    for key in path {
+        let found = match &node.value {
+            Value::Table(entries) => entries.iter().find(|entry| entry.key == *key).map(|entry| &entry.node),
+            Value::Array(nodes) => key.parse::<usize>().ok().and_then(|index| nodes.get(index)),
+            _ => None,
+        };
+        node = found.ok_or_else(|| ConfigError::new(file, format!("there is no {} in it", path.join("."))))?;
+    }
+    let path = path.last().copied().unwrap_or_default().to_owned();
+    builtin::window_of_component(&Item { source: &document.source, path, node })
 }
 
 /// What the parts of the file need to know while they are read.

@@ -11,6 +11,7 @@
 //! | `panic-finish` `no-window` `few-windows` `bad-time` `loop-finish` | in `finish` of it: a panic, a row of no window, rows without windows, a time outside the range, no end |
 //! | `grow` | the accumulator grows by 64 KiB |
 //! | `metric` | the counter `seen` goes up |
+//! | `memory` | counts as often as this instance has seen one: memory that passes for an accumulator |
 //! | anything else | nothing |
 //!
 //! Each event counts. `finish` gives the rows `count` and, with a key of its own, `again`, last window first. `open` fails with
@@ -27,7 +28,11 @@ wit_bindgen::generate!({
 use exports::tidemill::operator::aggregate::{
     Accumulated, BatchResult, ColumnsResult, Failure, Finished, Guest, OptionalColumnsResult, Rejection, Window,
 };
+use std::sync::atomic::{AtomicU64, Ordering};
 use tidemill::operator::{context, log, metrics};
+
+/// Events `memory` that this instance has seen.
+static SEEN: AtomicU64 = AtomicU64::new(0);
 
 struct Misfold;
 
@@ -98,7 +103,7 @@ impl Guest for Misfold {
         let (mut few, mut bad_ends) = (false, false);
         for i in 0..events.timestamps.len() / 8 {
             let reject = |index: usize| Rejection { index: index as u32, reason: "told so".to_string() };
-            let mut later = None;
+            let (mut later, mut more) = (None, 0);
             match value(&events.values.data, &events.values.ends, i) {
                 b"panic" => {
                     log::log(log::Level::Error, "about to panic");
@@ -124,11 +129,12 @@ impl Guest for Misfold {
                 b"bad-time" => later = Some(b't'),
                 b"loop-finish" => later = Some(b'l'),
                 b"metric" => metrics::add(0, 1),
+                b"memory" => more = SEEN.fetch_add(1, Ordering::Relaxed),
                 b"grow" => folded[number(&groups, i)].resize(64 << 10, 0),
                 _ => {}
             }
             let folded = &mut folded[number(&groups, i)];
-            let next = count(folded) + 1;
+            let next = count(folded) + 1 + more;
             folded[..8].copy_from_slice(&next.to_le_bytes());
             folded.extend(later);
         }
