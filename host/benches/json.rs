@@ -48,7 +48,12 @@ fn spec(file: &Path) -> SourceSpec {
             time: Some(TimeSpec { field: field("/dateTime"), format: TimeFormat::EpochMs }),
             key: Some(field("/bidder")),
         }),
-        watermark: WatermarkSpec { kind: WatermarkKind::OutOfOrderness { bound_ms: 0 }, idle_after_ms: None },
+        watermark: WatermarkSpec {
+            kind: WatermarkKind::OutOfOrderness { bound_ms: 0 },
+            idle_after_ms: None,
+            emit: Emit::PerBatch,
+            align: None,
+        },
     }
 }
 
@@ -57,7 +62,7 @@ fn json_lines(criterion: &mut Criterion) {
     let file = folder.path().join("bids.jsonl");
     let text = bids();
     std::fs::write(&file, &text).expect("written");
-    let store = Store::open(folder.path().join("data"), StoreOptions::default()).expect("store");
+    let store = Store::open(&folder.path().join("data"), StoreOptions::default()).expect("store");
     let source = source::build(&spec(&file), &store).expect("source");
     let partition = source.partitions().expect("partitions").remove(0);
 
