@@ -3,8 +3,8 @@
 //! W-34 of the reference (FLINK-20217; FLINK-31370, PR 22134): elsewhere all timers of a watermark fired in one go, so that
 //! checkpoints timed out and a job could not be cancelled for minutes. Here a call has at most 4,096 timers, and between two calls
 //! the task lets a barrier pass that nothing but timers is in front of. What is left is in the state; the checkpoint has the
-//! watermark before, and the next run fires the rest, each timer once. A barrier never passes events: those behind the watermark
-//! are after its timers. Counted in calls, not in time.
+//! watermark that has begun, so that what is late stays late, and the next run fires the rest before it takes any input, each timer
+//! once. A barrier never passes events: those behind the watermark are after its timers. Counted in calls, not in time.
 
 use std::sync::{Arc, Mutex};
 use tidemill::clock::Clock;
@@ -40,6 +40,8 @@ struct Seen {
     fired: Vec<u32>,
     calls: usize,
     plain_after: Option<usize>,
+    /// Under which watermark events came last, and after how many timers.
+    events_under: Option<(EventTime, usize)>,
 }
 
 /// Registers a timer for each event before it is due.
@@ -49,10 +51,13 @@ impl Operator for Flood {
     fn process(
         &mut self,
         _: u32,
-        _: EventTime,
+        watermark: EventTime,
         events: &Batch,
         context: &mut Context,
     ) -> Result<Vec<Rejection>, Failure> {
+        let mut seen = self.0.lock().unwrap();
+        seen.events_under = Some((watermark, seen.fired.len()));
+        drop(seen);
         for i in 0..events.len() {
             if events.timestamps[i] > DUE {
                 let mut seen = self.0.lock().unwrap();
@@ -261,8 +266,11 @@ fn a_barrier_passes_a_flood_of_a_million_timers_and_the_rest_fires_after_a_resta
     let before = rig1.seen.lock().unwrap().fired.clone();
     assert_eq!(before.len(), TIMERS_PER_CALL_MAX);
     let handover = rig1.handed_over.lock().unwrap().take().unwrap();
-    assert!(watermark_of(&handover, "flood") < EventTime(DUE), "the watermark is not done");
-    // This run goes on where it was.
+    assert!(watermark_of(&handover, "flood") >= EventTime(DUE), "what is late now is late after a restart");
+    // This run goes on where it was, and what it does now is worth a checkpoint.
+    rig1.control.clear_dirty();
+    rig1.step_until(|rig| rig.calls() == 2);
+    assert!(rig1.control.is_dirty());
     rig1.step_until(|rig| rig.fired() == TIMERS as usize);
     // Another one, from the checkpoint, fires what the first had left.
     let mut rig2 = rig(source(Some(&handover.positions[0].2)), false, Some(&handover));
@@ -315,7 +323,7 @@ fn behind_a_queue_a_barrier_passes_timers_but_no_events() {
 
 /// The node in front is done with the watermark, so that nothing upstream is news to it after the restart.
 #[test]
-fn a_node_in_the_middle_of_a_chain_hears_of_the_watermark_again_after_a_restart() {
+fn a_node_in_the_middle_of_a_chain_goes_on_with_its_watermark_after_a_restart_before_any_event() {
     let executor = Executor::new(1, Clock::manual(0));
     let (sender, head) = behind_a_queue(&executor, EventTime::MIN, Epoch(1));
     let mut rig1 = rig(head, true, None);
@@ -325,9 +333,14 @@ fn a_node_in_the_middle_of_a_chain_hears_of_the_watermark_again_after_a_restart(
     rig1.step_until(Rig::is_handed_over);
     assert_eq!(rig1.calls(), 1);
     let handover = rig1.handed_over.lock().unwrap().take().unwrap();
-    assert_eq!((watermark_of(&handover, "pass"), watermark_of(&handover, "flood")), (EventTime(DUE), EventTime::MIN));
+    assert_eq!((watermark_of(&handover, "pass"), watermark_of(&handover, "flood")), (EventTime(DUE), EventTime(DUE)));
     let (sender, head) = behind_a_queue(&executor, EventTime(DUE), Epoch(2));
     let mut rig2 = rig(head, true, Some(&handover));
-    sender.push(Element::Watermark(EventTime(DUE)));
-    rig2.step_until(|rig| rig.fired() == SOME as usize - TIMERS_PER_CALL_MAX);
+    // Before anything upstream says what it said before, and before its events, which are as late as they would have been.
+    let mut batch = EventBatch::default();
+    batch.events.push(EventTime(DUE + 10), Some(b"next"), None);
+    sender.push(Element::Batch(batch));
+    let rest = SOME as usize - TIMERS_PER_CALL_MAX;
+    rig2.step_until(|rig| rig.seen.lock().unwrap().events_under.is_some());
+    assert_eq!((rig2.fired(), rig2.seen.lock().unwrap().events_under), (rest, Some((EventTime(DUE), rest))));
 }

@@ -134,8 +134,16 @@ impl ChainTask {
         }
     }
 
-    /// The barrier of the checkpoint may have passed a watermark on its way: whoever is behind learns of it again.
+    /// The barrier of the checkpoint may have passed a watermark on its way: who has begun it goes on, and whoever is behind learns
+    /// of it again, before any input comes.
     fn say_watermarks_again(&mut self) -> Result<(), TaskFailure> {
+        for (node, (operator, _)) in self.parts.nodes.iter().enumerate() {
+            if let Node::Operator(operator) = operator
+                && let Some(begun) = operator.begun_watermark()
+            {
+                self.work.push_back(Work::Signal { node, signal: Signal::Watermark(begun) });
+            }
+        }
         let passed = |(node, _): &(Node, Ports)| match node {
             Node::Operator(operator) => operator.passed_watermark(),
             Node::Sink(_) => EventTime::MIN,
@@ -325,7 +333,7 @@ impl ChainTask {
                 match operator.tick(&mut env)? {
                     Called::Done(output) => self.emit(Some(node), output, None)?,
                     Called::More(output) => {
-                        self.interrupt(Work::Tick { node });
+                        self.interrupt(node, Work::Tick { node });
                         self.emit(Some(node), output, None)?;
                     }
                     Called::Retry(at) => return Ok(self.again_at(at, Work::Tick { node })),
@@ -385,7 +393,7 @@ impl ChainTask {
                 self.after_signal(&signal)?;
             }
             Called::More(output) => {
-                self.interrupt(Work::Signal { node, signal });
+                self.interrupt(node, Work::Signal { node, signal });
                 self.emit(Some(node), output, None)?;
             }
             Called::Held => {}
@@ -420,26 +428,28 @@ impl ChainTask {
     }
 
     /// Puts back what is done in part. Its output goes in front of it.
-    fn interrupt(&mut self, work: Work) {
+    fn interrupt(&mut self, node: usize, work: Work) {
         self.work.push_front(work);
-        self.interrupted = true;
+        self.interrupted = matches!(&self.parts.nodes[node].0, Node::Operator(operator) if operator.may_be_passed());
     }
 
     fn may_be_passed(&self) -> bool {
         self.work.iter().all(Work::may_be_passed)
     }
 
-    fn is_full(&self) -> bool {
-        self.parts.nodes.iter().any(|(node, _)| matches!(node, Node::Operator(operator) if operator.is_full()))
+    /// Whether one of the nodes from this one on has no room.
+    fn is_full(&self, from: usize) -> bool {
+        let nodes = &self.parts.nodes[from..];
+        nodes.iter().any(|(node, _)| matches!(node, Node::Operator(operator) if operator.is_full()))
     }
 
-    /// What there is to do for nodes that work outside of their calls; the last node first, to make room.
-    fn take_outside(&mut self) -> bool {
+    /// What there is to do for nodes from this one on that work outside of their calls; the last node first, to make room.
+    fn take_outside(&mut self, from: usize) -> bool {
         let work = |(index, (node, _)): (usize, &(Node, Ports))| match node {
             Node::Operator(operator) => operator.next_outside().map(|work| Work::Outside { node: index, work }),
             Node::Sink(_) => None,
         };
-        let Some(found) = self.parts.nodes.iter().enumerate().rev().find_map(work) else { return false };
+        let Some(found) = self.parts.nodes.iter().enumerate().skip(from).rev().find_map(work) else { return false };
         self.work.push_front(found);
         true
     }
@@ -471,6 +481,14 @@ impl ChainTask {
 }
 
 impl Work {
+    fn node(&self) -> usize {
+        match self {
+            Work::Batch { node, .. } | Work::Signal { node, .. } | Work::Tick { node } | Work::Outside { node, .. } => {
+                *node
+            }
+        }
+    }
+
     /// Whether a barrier may pass it: timers, and watermarks.
     fn may_be_passed(&self) -> bool {
         matches!(self, Work::Tick { .. } | Work::Signal { signal: Signal::Watermark(_), .. })
@@ -538,10 +556,10 @@ impl Task for ChainTask {
             if self.barrier_comes() && self.take_barrier()? {
                 return Ok(Progress::Working);
             }
-            // What a flood makes would find no room behind it: answers first.
-            if self.is_full() {
-                let next = self.next_tick();
-                return Ok(if self.take_outside() { Progress::Working } else { Progress::Blocked(next) });
+            // What a flood makes would find no room behind it: answers first. Not those of nodes in front of it, which would overtake.
+            let from = self.work.front().map_or(0, Work::node);
+            if self.is_full(from) {
+                return Ok(if self.take_outside(from) { Progress::Working } else { Progress::Blocked(None) });
             }
         }
         if let Some(work) = self.work.pop_front() {
@@ -552,16 +570,16 @@ impl Task for ChainTask {
             return Ok(Progress::Working);
         }
         // Answers and input take turns, so that neither waits for the other's end.
-        if !std::mem::take(&mut self.answered) && self.take_outside() {
+        if !std::mem::take(&mut self.answered) && self.take_outside(0) {
             self.answered = true;
             return Ok(Progress::Working);
         }
-        let progress = match !self.is_full() || self.barrier_comes() {
+        let progress = match !self.is_full(0) || self.barrier_comes() {
             true => self.take_input(now_ms)?,
             false => Progress::Blocked(self.next_tick()),
         };
         match progress {
-            Progress::Blocked(_) if self.take_outside() => Ok(Progress::Working),
+            Progress::Blocked(_) if self.take_outside(0) => Ok(Progress::Working),
             progress => Ok(progress),
         }
     }

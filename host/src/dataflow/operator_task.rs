@@ -108,6 +108,9 @@ impl OperatorNode {
         counters: SharedCounters,
     ) -> Result<OperatorNode, TaskFailure> {
         let timers = TimerService::load(&context.state)?;
+        let wants_watermarks = descriptor.wants.watermarks;
+        // The barrier of the checkpoint passed a flood of timers: the watermark is begun, and done when the rest has fired.
+        let begun = !wants_watermarks && timers.next_event_time().is_some_and(|at| at <= watermark.0);
         let mut node = OperatorNode {
             uid,
             subtask,
@@ -115,9 +118,9 @@ impl OperatorNode {
             context,
             timers,
             watermark,
-            passed: watermark,
+            passed: if begun { EventTime::MIN } else { watermark },
             held: None,
-            wants_watermarks: descriptor.wants.watermarks,
+            wants_watermarks,
             metric_names: descriptor.metrics.iter().map(|m| m.name.clone()).collect(),
             schedule: Schedule::default(),
             epoch_counters: BTreeMap::new(),
@@ -141,6 +144,7 @@ impl OperatorNode {
             Ok(false) => Ok(()),
             Ok(true) => {
                 self.held = Some(Held { idle: false, end: false, pressure, presses: false });
+                self.passed = self.operator.outside().waiting.map_or(self.watermark, |at| at.min(self.watermark));
                 Ok(())
             }
             Err(failure) => {
@@ -150,14 +154,20 @@ impl OperatorNode {
         }
     }
 
-    /// The operator's watermark.
-    pub fn current_watermark(&self) -> EventTime {
-        self.watermark
-    }
-
     /// The watermark that has passed it.
     pub fn passed_watermark(&self) -> EventTime {
         self.passed
+    }
+
+    /// The watermark that has begun in it, when timers up to it have still to fire.
+    pub fn begun_watermark(&self) -> Option<EventTime> {
+        (self.held.is_none() && self.passed < self.watermark).then_some(self.watermark)
+    }
+
+    /// Whether a barrier may pass what is left of a watermark or of timers that are due: state tells it after a restart. That
+    /// `on-watermark` was called, it does not.
+    pub fn may_be_passed(&self) -> bool {
+        !self.wants_watermarks
     }
 
     /// Whether it should be given no events but for a barrier's sake.
@@ -283,21 +293,26 @@ impl OperatorNode {
         if self.held.is_some() && self.operator.outside().waiting.is_some() {
             return Ok(Called::Held);
         }
-        if self.wants_watermarks {
+        // After a restart a source may say again what the operator has heard.
+        if self.wants_watermarks && self.watermark > self.passed {
             let called = self.call(&Call::Watermark, env)?;
             if !matches!(called, Called::Done(_)) {
                 return Ok(called);
             }
             let (watermark, clock) = (self.watermark.0, env.now_ms);
             self.schedule.calls.push(ScheduledCall::Watermark { watermark, clock });
-            self.pass();
+            self.pass(env);
             return Ok(called);
         }
-        self.pass();
+        self.pass(env);
         Ok(Called::Done(Vec::new()))
     }
 
-    fn pass(&mut self) {
+    fn pass(&mut self, env: &CallEnv<'_>) {
+        // A barrier may have come in between, so that nothing else says that there is something to commit.
+        if self.passed < self.watermark {
+            env.control.mark_dirty();
+        }
         self.passed = self.watermark;
         self.counters.watermark.fetch_max(self.watermark.0, Ordering::Relaxed);
     }
@@ -305,9 +320,6 @@ impl OperatorNode {
     /// Processing-time timers that are due: one batch a call.
     pub fn tick(&mut self, env: &mut CallEnv<'_>) -> Result<Called, TaskFailure> {
         let fired = self.fire(TimeDomain::ProcessingTime, env.now_ms, env)?;
-        if fired.is_some() {
-            env.control.mark_dirty();
-        }
         Ok(fired.unwrap_or_else(|| Called::Done(Vec::new())))
     }
 
@@ -331,7 +343,8 @@ impl OperatorNode {
         if let Some(sealed) = self.context.state.seal_epoch(handover.epoch) {
             handover.state.push((self.uid.clone(), sealed));
         }
-        handover.watermarks.push((self.uid.clone(), self.passed));
+        // The one that has begun: what is at or before it is late, before and after a restart.
+        handover.watermarks.push((self.uid.clone(), self.watermark));
         let schedule = std::mem::take(&mut self.schedule);
         handover.schedules.push((self.uid.clone(), self.subtask.index, schedule));
         for (name, amount) in std::mem::take(&mut self.epoch_counters) {
@@ -347,6 +360,7 @@ impl OperatorNode {
 
     fn fire(&mut self, domain: TimeDomain, up_to: i64, env: &mut CallEnv<'_>) -> Result<Option<Called>, TaskFailure> {
         let Some(fired) = self.timers.due(domain, up_to, TIMERS_PER_CALL_MAX) else { return Ok(None) };
+        env.control.mark_dirty();
         match self.call(&Call::Timers(&fired), env) {
             Ok(Called::Done(output)) => {
                 let (watermark, clock) = (self.watermark.0, env.now_ms);
