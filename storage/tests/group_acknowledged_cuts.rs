@@ -36,7 +36,7 @@ fn checkpoints_acknowledge_and_the_slowest_group_is_seen() {
     assert_eq!(acknowledged(), expect(0, 0));
     fast.begin_checkpoint("cp").unwrap();
     assert_eq!(reader.read(READ).unwrap(), GroupRead::Checkpoint("cp".into()));
-    assert_eq!(drain(&mut reader), []);
+    assert_eq!(drain(&mut reader), Vec::<u64>::new());
     assert_eq!(acknowledged(), expect(10, 0));
 
     let segment = world.segments()[0];

@@ -52,7 +52,7 @@ fn exactly_the_events_between_two_cuts_are_read() {
     group.reset(&between(one.clone(), less)).unwrap();
     assert_eq!(read_to_end(&group).len(), 9);
     group.reset(&between(one.clone(), one.clone())).unwrap();
-    assert_eq!(read_to_end(&group), []);
+    assert_eq!(read_to_end(&group), Vec::<u64>::new());
     let error = group.reset(&between(two, one)).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.to_string().contains("lies before the start cut"), "{error}");

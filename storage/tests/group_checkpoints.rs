@@ -92,7 +92,7 @@ fn cancelled_ones_make_room_and_give_no_marker() {
     assert_eq!(group.checkpoint("1").unwrap_err().kind(), Kind::NotFound);
     group.begin_checkpoint("4").unwrap();
     assert_eq!(marker(&mut reader), "4");
-    assert_eq!(drain(&mut reader), []);
+    assert_eq!(drain(&mut reader), Vec::<u64>::new());
     assert_eq!(offsets(&complete(&group, "4")).into_values().collect::<Vec<_>>(), [Offset(3)]);
 }
 

@@ -63,7 +63,7 @@ fn with_a_position_others_go_on_exactly_there() {
     assert_eq!(heir.read(READ).unwrap(), GroupRead::Checkpoint("cp".into()));
     assert_eq!(heir.read(READ).unwrap(), GroupRead::Idle);
     group.reader_offline("heir", Some(&at)).unwrap();
-    assert_eq!(drain(&mut group.reader("next").unwrap()), []);
+    assert_eq!(drain(&mut group.reader("next").unwrap()), Vec::<u64>::new());
 }
 
 #[test]

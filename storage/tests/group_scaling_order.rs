@@ -26,7 +26,7 @@ fn a_merged_segment_waits_for_both_of_its_predecessors() {
     let first = events(&mut readers[0]);
     let second = events(&mut readers[1]);
     assert_eq!((first, second), (vec![0, 1, 2], vec![10, 11, 12]));
-    assert_eq!((events(&mut readers[0]), events(&mut readers[0])), (vec![], vec![]));
+    assert_eq!((events(&mut readers[0]), events(&mut readers[0])), (Vec::<u64>::new(), Vec::<u64>::new()));
     // The next call of the second finishes b.
     let next = events(&mut readers[1]);
     let got = if next.is_empty() { events(&mut readers[0]) } else { next };
