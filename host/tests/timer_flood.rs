@@ -11,7 +11,7 @@ use tidemill::clock::Clock;
 use tidemill::config::pipeline::{Emit, WatermarkKind, WatermarkSpec};
 use tidemill::connector::{ConnectorError, PartitionReader, Progress, ReadStatus, SourceBatch};
 use tidemill::dataflow::chain::{ChainParts, ChainTask, Head, Node, Route};
-use tidemill::dataflow::control::{Handover, RunControl, TaskEvent};
+use tidemill::dataflow::control::{Handover, Pressure, RunControl, TaskEvent};
 use tidemill::dataflow::dead_letter::DeadLetters;
 use tidemill::dataflow::element::{Element, EventBatch};
 use tidemill::dataflow::input_gate::InputGate;
@@ -27,7 +27,7 @@ use tidemill_storage::checkpoint::PartitionPosition;
 use tidemill_storage::fault::FaultDisk;
 use tidemill_storage::state::Memory;
 use tidemill_storage::stream::{Appender, StreamConfig};
-use tidemill_storage::{Batch, Epoch, EventTime, Store, StoreOptions, StreamName};
+use tidemill_storage::{Batch, Column, Epoch, EventTime, Store, StoreOptions, StreamName};
 
 const TIMERS: u32 = 1_000_000;
 const DUE: i64 = 5_000_000;
@@ -115,6 +115,50 @@ impl Operator for Pass {
     }
 }
 
+/// Works outside of its calls: it gives on what it gets, has no room, and has an answer for whoever asks.
+struct Owing(Arc<Mutex<usize>>);
+
+impl Operator for Owing {
+    fn process(
+        &mut self,
+        _: u32,
+        _: EventTime,
+        events: &Batch,
+        context: &mut Context,
+    ) -> Result<Vec<Rejection>, Failure> {
+        context.output.push((0, events.clone()));
+        Ok(Vec::new())
+    }
+
+    fn on_timers(&mut self, _: &TimerBatch, _: EventTime, _: &mut Context) -> Result<Vec<Rejection>, Failure> {
+        Ok(Vec::new())
+    }
+
+    fn on_watermark(&mut self, _: EventTime, _: &mut Context) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn close(&mut self, _: &mut Context) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn resume(&mut self, _: Wake, _: &Column, _: &mut Context) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
+    fn outside(&self) -> Outside {
+        Outside { ready: true, full: true, waiting: None }
+    }
+
+    fn on_answers(&mut self, context: &mut Context) -> Result<Refused, Failure> {
+        *self.0.lock().unwrap() += 1;
+        let mut answer = Batch::default();
+        answer.push(EventTime(DUE + 10), Some(b"answer"), None);
+        context.output.push((0, answer));
+        Ok(Refused::default())
+    }
+}
+
 /// Events for all timers, then one that makes them due.
 struct Reader(u32);
 
@@ -190,14 +234,15 @@ fn watermark_of(handover: &Handover, name: &str) -> EventTime {
 
 /// A task with the operator; `behind`: another one is in front of it in its chain.
 fn rig(head: Head, behind: bool, before: Option<&Handover>) -> Rig {
+    rig_behind(head, behind.then(|| place("pass", Box::new(Pass), before)), before)
+}
+
+fn rig_behind(head: Head, front: Option<Node>, before: Option<&Handover>) -> Rig {
     let seen = Arc::<Mutex<Seen>>::default();
     let flood = (place("flood", Box::new(Flood(seen.clone())), before), Vec::new());
-    let nodes = match behind {
-        false => vec![flood],
-        true => {
-            let ports = vec![vec![Route::Chained { node: 1, input: 0 }]];
-            vec![(place("pass", Box::new(Pass), before), ports), flood]
-        }
+    let nodes = match front {
+        None => vec![flood],
+        Some(front) => vec![(front, vec![vec![Route::Chained { node: 1, input: 0 }]]), flood],
     };
     let store = Store::open_with(FaultDisk::new(1), StoreOptions::default()).unwrap();
     let info = store.ensure_stream(&StreamName::new("test/dead").unwrap(), StreamConfig::default()).unwrap();
@@ -343,4 +388,26 @@ fn a_node_in_the_middle_of_a_chain_goes_on_with_its_watermark_after_a_restart_be
     let rest = SOME as usize - TIMERS_PER_CALL_MAX;
     rig2.step_until(|rig| rig.seen.lock().unwrap().events_under.is_some());
     assert_eq!((rig2.fired(), rig2.seen.lock().unwrap().events_under), (rest, Some((EventTime(DUE), rest))));
+}
+
+#[test]
+fn answers_of_a_node_in_front_do_not_overtake_the_flood_behind_it() {
+    let executor = Executor::new(1, Clock::manual(0));
+    let (sender, head) = behind_a_queue(&executor, EventTime::MIN, Epoch(1));
+    let answered = Arc::<Mutex<usize>>::default();
+    let Node::Operator(mut owing) = place("owing", Box::new(Owing(answered.clone())), None) else {
+        panic!("it is one")
+    };
+    owing.resume(Arc::new(|| ()), Arc::<Pressure>::default()).unwrap();
+    let mut rig = rig_behind(head, Some(Node::Operator(owing)), None);
+    flood(&sender);
+    // It has no room, so that it takes the flood for a barrier's sake only.
+    rig.control.request_barrier(Epoch(1));
+    sender.push(Element::Barrier(Epoch(1)));
+    rig.step_until(|rig| rig.calls() == 1);
+    let before = *answered.lock().unwrap();
+    rig.step_until(|rig| rig.fired() == SOME as usize);
+    assert_eq!(*answered.lock().unwrap(), before, "no answer between two calls of one watermark's timers");
+    // Its turn comes.
+    rig.step_until(|_| *answered.lock().unwrap() > before);
 }
