@@ -176,6 +176,15 @@ fn a_partition_that_nobody_asks_does_not_fall_idle() {
     assert!(matches!(rig.head.poll(&rig.control, 0).unwrap(), SourceEvent::Batch(_)));
     // Downstream is full for an hour; then the source is asked again and has had data all the time.
     assert_eq!(rig.poll(3_600_000), ["wm 4", "[6]", "wm 5"]);
+    // It is silent, then nobody asks for an hour: only the silence after that counts.
+    assert_eq!(rig.poll(3_600_010), [""; 0]);
+    rig.head.pause();
+    assert_eq!(rig.poll(7_200_000), [""; 0]);
+    assert_eq!(rig.poll(7_200_049), [""; 0]);
+    assert_eq!(rig.poll(7_200_050), ["idle"]);
+    // Who is idle stays so.
+    rig.head.pause();
+    assert_eq!(rig.poll(7_200_060), [""; 0]);
 }
 
 #[test]

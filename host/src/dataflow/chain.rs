@@ -454,6 +454,12 @@ impl ChainTask {
         true
     }
 
+    fn pause_source(&mut self) {
+        if let Head::Source(source) = &mut self.parts.head {
+            source.pause();
+        }
+    }
+
     fn again_at(&mut self, at_ms: i64, work: Work) -> Progress {
         self.work.push_front(work);
         self.retry_at_ms = Some(at_ms);
@@ -547,6 +553,7 @@ impl Task for ChainTask {
             self.retry_at_ms = None;
         }
         if !self.parts.edges.iter().all(OutputEdge::has_room) {
+            self.pause_source();
             return Ok(Progress::Blocked(None));
         }
         if !std::mem::replace(&mut self.is_begun, true) {
@@ -576,7 +583,10 @@ impl Task for ChainTask {
         }
         let progress = match !self.is_full(0) || self.barrier_comes() {
             true => self.take_input(now_ms)?,
-            false => Progress::Blocked(self.next_tick()),
+            false => {
+                self.pause_source();
+                Progress::Blocked(self.next_tick())
+            }
         };
         match progress {
             Progress::Blocked(_) if self.take_outside(0) => Ok(Progress::Working),

@@ -79,6 +79,12 @@ impl SourcePartition {
         }
     }
 
+    fn pause(&mut self) {
+        if !self.idle {
+            self.silent_since_ms = None;
+        }
+    }
+
     fn show_progress(&self) {
         let progress = self.reader.progress();
         self.progress.done.store(progress.done, Ordering::Relaxed);
@@ -225,12 +231,17 @@ impl SourceHead {
             return Ok(SourceEvent::End);
         }
         if control.is_full() || self.pressures.iter().any(|pressure| pressure.is_high()) {
+            self.pause();
             return Ok(SourceEvent::Nothing(Some(now_ms + POLL_MS)));
         }
         let count = self.partitions.len();
         for step in 0..count {
             let index = (self.next + step) % count;
-            if self.partitions[index].ended || self.is_ahead(index) {
+            if self.partitions[index].ended {
+                continue;
+            }
+            if self.is_ahead(index) {
+                self.partitions[index].pause();
                 continue;
             }
             self.read(index, control, now_ms)?;
@@ -241,6 +252,11 @@ impl SourceHead {
         }
         let all_ended = self.partitions.iter().all(|p| p.ended);
         Ok(SourceEvent::Nothing(Some(if all_ended { now_ms } else { now_ms + POLL_MS })))
+    }
+
+    /// Nobody asks for a while: that is no silence of the partitions (W-15), so what there was of it does not count.
+    pub fn pause(&mut self) {
+        self.partitions.iter_mut().for_each(SourcePartition::pause);
     }
 
     /// Reads from a partition and puts what comes of it in line.
