@@ -5,11 +5,10 @@
 mod native;
 mod wasm_support;
 
-use native::{pipeline, read_all};
+use native::{is_over, pipeline, read_all};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tidemill::clock::Clock;
 use tidemill::config::pipeline::{Edge, InputSpec, Pipeline, PortRef, SinkKind, SinkSpec, SourceKind, StreamSource};
 use tidemill::config::settings::Settings;
@@ -196,11 +195,7 @@ fn a_crash_at_any_sync_loses_and_doubles_no_rule_and_no_element_at_whatever_para
                 let mut pipeline = scopes([1, 3, 2, 4][attempt % 4], true);
                 pipeline.restart.attempts = 5;
                 let done = start(running, pipeline).and_then(RunHandle::wait).is_ok_and(|summary| summary.finished);
-                // The store works on by itself: from here on no crash is wanted.
-                if done {
-                    disk.crash_at_sync(u64::MAX);
-                }
-                if done && !disk.crashed() {
+                if is_over(&disk, done) {
                     break;
                 }
             }
@@ -214,16 +209,19 @@ fn a_crash_at_any_sync_loses_and_doubles_no_rule_and_no_element_at_whatever_para
     assert!(crashes >= 20, "{crashes}");
 }
 
+fn wait_until_taken(job: &RunHandle, events: u64) {
+    let taken = || job.status().nodes.iter().find(|node| node.name == "scopes").map_or(0, |node| node.events_in);
+    while taken() < events {
+        assert!(!job.is_done(), "{} of {events} events are taken", taken());
+        std::thread::yield_now();
+    }
+}
+
 /// Runs until everything that was fed is taken, and stops at a checkpoint.
 fn run_and_stop(store: &Store, parallelism: u32, rules: usize, events: usize) {
     let job = start(store, scopes(parallelism, false)).unwrap();
     let expected = (events + rules * parallelism as usize) as u64;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let taken = || job.status().nodes.iter().find(|node| node.name == "scopes").map_or(0, |node| node.events_in);
-    while taken() < expected {
-        assert!(Instant::now() < deadline && !job.is_done(), "{} of {expected} events are taken", taken());
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until_taken(&job, expected);
     job.stop();
     assert!(!job.wait().unwrap().finished);
 }
@@ -255,12 +253,7 @@ fn lists_and_rules_beyond_memory_come_back_from_sealed_files() {
     feed(&store, "rules", &input.rules);
     feed(&store, "events", &input.events);
     let job = start(&store, few_groups(1)).unwrap();
-    let taken = || job.status().nodes.iter().find(|node| node.name == "scopes").map_or(0, |node| node.events_in);
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while taken() < 10_000 {
-        assert!(Instant::now() < deadline && !job.is_done(), "{} events are taken", taken());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until_taken(&job, 10_000);
     job.stop();
     job.wait().unwrap();
     drop(store);

@@ -8,7 +8,7 @@ mod tidemill;
 use self::tidemill::DataDir;
 use self::tidemill::running::{Running, live};
 use ::tidemill::config::pipeline::{SourceKind, StreamSource};
-use native::{Event, assert_exactly_once, events, feed, input_stream, pipeline, run, start};
+use native::{Event, assert_exactly_once, events, feed, input_stream, is_over, pipeline, run, start};
 use std::collections::BTreeMap;
 use tidemill_storage::fault::FaultDisk;
 use tidemill_storage::stream::Scaling;
@@ -73,11 +73,7 @@ fn a_crash_at_any_sync_of_a_run_over_a_scaled_stream_loses_and_doubles_nothing()
             let mut pipeline = pipeline([1, 3, 2, 4][attempt % 4]);
             pipeline.restart.attempts = 5;
             let done = start(&store, pipeline).and_then(|job| job.wait()).is_ok_and(|summary| summary.finished);
-            // The store works on by itself: from here on no crash is wanted.
-            if done {
-                disk.crash_at_sync(u64::MAX);
-            }
-            if done && !disk.crashed() {
+            if is_over(&disk, done) {
                 break;
             }
             crashes += 1;

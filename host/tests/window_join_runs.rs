@@ -4,7 +4,7 @@
 #[path = "support/native.rs"]
 mod native;
 
-use native::{Event, events, pipeline, read_all};
+use native::{Event, events, is_over, pipeline, read_all};
 use std::path::PathBuf;
 use tidemill::clock::Clock;
 use tidemill::config::builtin::*;
@@ -145,11 +145,7 @@ fn a_crash_at_any_sync_loses_and_doubles_no_pair() {
             let parallelism = [1, 3, 2, 4][attempt % 4];
             let done =
                 store.as_ref().is_some_and(|store| run(store, parallelism).is_ok_and(|summary| summary.finished));
-            // The store works on by itself: from here on no crash is wanted.
-            if done {
-                disk.crash_at_sync(u64::MAX);
-            }
-            if done && !disk.crashed() {
+            if is_over(&disk, done) {
                 break;
             }
             crashes += 1;

@@ -4,7 +4,10 @@
 //! ```text
 //! s3://bucket/prefix
 //! 1d0f6c...           the same as in the place's OWNER
+//! asking              only until that is known to be so; the files still lie in DIR/sealed
 //! ```
+//!
+//! An answer may get lost: the id of a mark that may be there already is kept, and asked for again.
 
 use crate::directory::write_aside;
 use crate::error::{Error, Kind, Result};
@@ -26,10 +29,15 @@ pub struct RemoteTier {
     pub tier: Arc<dyn Tier>,
 }
 
+/// The third line of a note.
+const ASKING: &str = "asking";
+
 /// What the note says.
 struct Note {
     url: String,
     owner: String,
+    /// The place has not said yet that it is this directory's.
+    asking: bool,
 }
 
 /// The place of a directory's sealed files. Those that lie beside it are carried to `remote`.
@@ -37,7 +45,7 @@ pub(crate) fn tier(dir: &Path, remote: Option<&RemoteTier>) -> Result<Arc<dyn Ti
     let local = LocalTier::new(dir).map_err(|e| note_error("looking into", dir, &e))?;
     let Some(remote) = remote else {
         return match read(dir)? {
-            None => Ok(Arc::new(local)),
+            None | Some(Note { asking: true, .. }) => Ok(Arc::new(local)),
             Some(note) => Err(Error::invalid(format!(
                 "the sealed files of data directory {} lie in {}: set store.tier to that",
                 dir.display(),
@@ -45,8 +53,8 @@ pub(crate) fn tier(dir: &Path, remote: Option<&RemoteTier>) -> Result<Arc<dyn Ti
             ))),
         };
     };
-    let (note, is_new) = match read(dir)? {
-        Some(note) if note.url != remote.url => {
+    let mut note = match read(dir)? {
+        Some(note) if !note.asking && note.url != remote.url => {
             return Err(Error::invalid(format!(
                 "the sealed files of data directory {} lie in {}, store.tier says {}: set it to the first, or, if somebody has \
                  carried them over, write the second into {}",
@@ -56,27 +64,26 @@ pub(crate) fn tier(dir: &Path, remote: Option<&RemoteTier>) -> Result<Arc<dyn Ti
                 dir.join(TIER_FILE).display()
             )));
         }
-        Some(note) => (note, false),
-        None => (Note { url: remote.url.clone(), owner: new_owner() }, true),
+        Some(note) => note,
+        None => Note { url: String::new(), owner: new_owner(), asking: true },
     };
-    if is_new {
+    if note.url != remote.url {
         // Before the mark: a crash in between must not leave a mark that this directory does not know as its own.
+        note.url.clone_from(&remote.url);
         write(dir, &note)?;
     }
     match claim(dir, remote, &note) {
+        Ok(()) if note.asking => {
+            note.asking = false;
+            write(dir, &note)?;
+        }
         Ok(()) => {}
         // A place that is away slows a store that knows it down. One that nobody has seen yet may be a slip of the pen.
-        Err(e) if !is_new && e.kind() == Kind::Unavailable => {
+        Err(e) if !note.asking && e.kind() == Kind::Unavailable => {
             tracing::warn!("{e}; sealed files cannot be read or written meanwhile");
             return Ok(remote.tier.clone());
         }
-        Err(e) => {
-            if is_new {
-                let path = dir.join(TIER_FILE);
-                fs::remove_file(&path).map_err(|e| note_error("removing", &path, &e))?;
-            }
-            return Err(e);
-        }
+        Err(e) => return Err(e),
     }
     carry_over(&local, remote)?;
     Ok(remote.tier.clone())
@@ -137,7 +144,8 @@ fn read(dir: &Path) -> Result<Option<Note>> {
     let mut lines = text.lines().map(str::trim);
     match (lines.next(), lines.next()) {
         (Some(url), Some(owner)) if !url.is_empty() && !owner.is_empty() => {
-            Ok(Some(Note { url: url.to_string(), owner: owner.to_string() }))
+            let asking = lines.next() == Some(ASKING);
+            Ok(Some(Note { url: url.to_string(), owner: owner.to_string(), asking }))
         }
         _ => Err(Error::corrupt(format!(
             "{} does not tell where the sealed files lie: it must have two lines, the place and the content of the place's OWNER",
@@ -148,6 +156,7 @@ fn read(dir: &Path) -> Result<Option<Note>> {
 
 fn write(dir: &Path, note: &Note) -> Result<()> {
     let path = dir.join(TIER_FILE);
-    let text = format!("{}\n{}\n", note.url, note.owner);
+    let asking = if note.asking { format!("{ASKING}\n") } else { String::new() };
+    let text = format!("{}\n{}\n{asking}", note.url, note.owner);
     write_aside(&path, &text).map_err(|e| note_error("writing", &path, &e))
 }

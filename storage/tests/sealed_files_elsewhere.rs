@@ -19,12 +19,19 @@ struct Leaving {
     objects: ObjectTier,
     calls_left: AtomicU64,
     away: AtomicBool,
+    /// Marks are put, and the answer gets lost.
+    loses_claims: AtomicBool,
 }
 
 impl Leaving {
     fn new(objects: &Arc<InMemory>, calls: u64) -> Arc<Leaving> {
         let objects = ObjectTier::new(objects.clone());
-        Arc::new(Leaving { objects, calls_left: AtomicU64::new(calls), away: AtomicBool::new(false) })
+        Arc::new(Leaving {
+            objects,
+            calls_left: AtomicU64::new(calls),
+            away: AtomicBool::new(false),
+            loses_claims: AtomicBool::new(false),
+        })
     }
 
     fn call<T>(&self, work: impl FnOnce(&ObjectTier) -> Result<T>) -> Result<T> {
@@ -58,7 +65,11 @@ impl Tier for Leaving {
     }
 
     fn claim(&self, owner: &str) -> Result<String> {
-        self.call(|objects| objects.claim(owner))
+        let claimed = self.call(|objects| objects.claim(owner));
+        match self.loses_claims.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::ConnectionReset, "the answer got lost")),
+            false => claimed,
+        }
     }
 }
 
@@ -205,4 +216,27 @@ fn a_store_opens_during_an_outage_unless_it_has_never_seen_the_place() {
     assert_eq!(sealed.kind(), Kind::Unavailable, "{sealed}");
     leaving.away.store(false, Ordering::SeqCst);
     all_events(&store, 2_100);
+}
+
+#[test]
+fn a_mark_whose_answer_got_lost_is_known_as_its_own_the_next_time() {
+    let (dir, objects) = (tempfile::tempdir().unwrap(), Arc::new(InMemory::new()));
+    with_local_files(dir.path());
+    let leaving = Leaving::new(&objects, u64::MAX);
+    leaving.loses_claims.store(true, Ordering::SeqCst);
+    let place = || Some(("s3://events/here", leaving.clone() as Arc<dyn Tier>));
+    assert_eq!(Store::open(dir.path(), options(place())).unwrap_err().kind(), Kind::Unavailable);
+    // Without the setting it is what it was.
+    all_events(&Store::open(dir.path(), options(None)).unwrap(), 2_000);
+    leaving.loses_claims.store(false, Ordering::SeqCst);
+    all_events(&Store::open(dir.path(), options(place())).unwrap(), 2_000);
+    assert_eq!(local_files(dir.path()), 0);
+    // Another place was meant: the first keeps its mark, the directory goes on with the second.
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), Arc::new(InMemory::new()));
+    with_local_files(dir.path());
+    let leaving = Leaving::new(&Arc::new(InMemory::new()), u64::MAX);
+    leaving.loses_claims.store(true, Ordering::SeqCst);
+    Store::open(dir.path(), options(Some(("s3://slip/of-the-pen", leaving)))).unwrap_err();
+    all_events(&Store::open(dir.path(), options(objects_of(&elsewhere))).unwrap(), 2_000);
+    assert_eq!(Store::open(dir.path(), options(None)).unwrap_err().kind(), Kind::Invalid);
 }

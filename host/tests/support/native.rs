@@ -15,6 +15,7 @@ use tidemill::operator::descriptor::*;
 use tidemill::operator::*;
 use tidemill::state::{ColumnView, OptionalColumnView};
 use tidemill_storage::commit::Part;
+use tidemill_storage::fault::FaultDisk;
 use tidemill_storage::stream::{Appender, StreamConfig};
 use tidemill_storage::{Batch, EventTime, OptionalColumn, Position, Store, StreamName};
 
@@ -233,6 +234,14 @@ pub(crate) fn start(store: &Store, pipeline: Pipeline) -> Result<RunHandle, JobE
     let options = RunOptions { data_dir: PathBuf::new(), workers: 2, settings };
     let factories: Vec<SharedFactory> = vec![Arc::new(CountingFactory::new())];
     start_with(pipeline, factories, store.clone(), options, Clock::system())
+}
+
+/// Whether a run is over and its disk has not crashed. From then on it is not to: the store works on by itself.
+pub(crate) fn is_over(disk: &FaultDisk, finished: bool) -> bool {
+    if finished {
+        disk.crash_at_sync(u64::MAX);
+    }
+    finished && !disk.crashed()
 }
 
 /// Everything in a stream, in segment order: (time, key, value).
